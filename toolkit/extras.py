@@ -1,0 +1,39 @@
+"""Optional dependencies: imported on demand, and when absent named with the command that installs them."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from toolkit.errors import MissingDependency
+
+#: import name -> the extra of pyproject.toml that brings it.
+EXTRA_OF = {
+    "altair": "report",
+    "docker": "docker",
+    "ipywidgets": "workshop",
+    "onnxruntime": "cpu",
+    "onnxscript": "pytorch",
+    "PIL": "vision",
+    "pynvml": "gpu",
+    "pytriton": "embedded",
+    "sklearn": "sklearn",
+    "tensorrt": "tensorrt",
+    "torch": "pytorch",
+    "transformers": "huggingface",
+    "vl_convert": "report",
+}
+
+
+def require(name: str) -> ModuleType:
+    """Import module `name`, or raise MissingDependency with the pip command that brings it."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as err:
+        if err.name is not None and err.name.split(".")[0] != name.split(".")[0]:
+            raise
+        extra = EXTRA_OF.get(name.split(".")[0])
+        package = f"poc-toolkit[{extra}]" if extra else name
+        raise MissingDependency(
+            f"the Python package '{name}' is not installed", mend=f"pip install '{package}'"
+        ) from err

@@ -1,0 +1,1 @@
+"""Driving load, and turning raw request records into figures, verdicts and warnings."""

@@ -1,0 +1,135 @@
+"""What a load point measured: values only. Times are in seconds; percentiles carry their 95 % interval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from toolkit.load.pattern import Load
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantile:
+    """One percentile; `low_s` and `high_s` bound its 95 % interval, None where samples are too few."""
+
+    q: float
+    value_s: float
+    low_s: float | None
+    high_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """Times of `count` requests."""
+
+    count: int
+    mean_s: float
+    minimum_s: float
+    maximum_s: float
+    quantiles: tuple[Quantile, ...]
+
+    def at(self, q: float) -> Quantile:
+        """The percentile `q` (0.99 for p99). Raises KeyError for one that was not computed."""
+        for quantile in self.quantiles:
+            if abs(quantile.q - q) < 1e-9:
+                return quantile
+        raise KeyError(q)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchCount:
+    """How many executions ran at one batch size, and the mean time of one execution."""
+
+    size: int
+    executions: int
+    infer_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSplit:
+    """Where one served model spent its time, mean per request, from the difference of two statistics snapshots."""
+
+    model: str
+    requests: int
+    failures: int
+    executions: int
+    request_s: float
+    queue_s: float
+    input_s: float
+    infer_s: float
+    output_s: float
+    cache_hits: int
+    batches: tuple[BatchCount, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeSplit:
+    """The mean request taken apart. The parts and `remainder_s` add up to `latency_s`."""
+
+    latency_s: float
+    queue_s: float
+    input_s: float
+    infer_s: float
+    output_s: float
+    network_s: float
+    client_s: float
+    remainder_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientHealth:
+    """What the load generator itself used. `cpu_share` is of one core."""
+
+    cpu_share: float
+    cpu_per_request_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorCount:
+    """How many requests ended in one class of error."""
+
+    kind: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warning:
+    """Something that lowers the trust in a figure: the figure, the threshold, the cause and the remedy.
+
+    `invalid` means that the measurement must not be ranked or judged.
+    """
+
+    kind: str
+    text: str
+    figure: float
+    threshold: float
+    invalid: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One load point. `latency` counts from the intended send, `service` from the real one."""
+
+    load: Load
+    latency: Distribution
+    service: Distribution
+    throughput_per_s: float
+    offered_per_s: float | None
+    requests: int
+    errors: tuple[ErrorCount, ...]
+    window_s: float
+    warmup_discarded: int
+    models: tuple[ModelSplit, ...]
+    split: TimeSplit | None
+    client: ClientHealth
+    warnings: tuple[Warning, ...]
+    interrupted: bool = False
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the figures may be ranked and judged."""
+        return not self.interrupted and not any(w.invalid for w in self.warnings)
+
+    @property
+    def failed_requests(self) -> int:
+        """Requests that ended in any error."""
+        return sum(e.count for e in self.errors)

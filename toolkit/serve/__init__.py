@@ -1,0 +1,1 @@
+"""Starting a Triton Inference Server and talking to its management endpoints."""
