@@ -266,8 +266,7 @@ def step(run: Path, key: str, inputs: Any, do: Callable[[Path], None]) -> Path:
     Returns `run/key`. Raises whatever `do` raises, and EnvironmentProblem when the disk is full.
     """
     place = run / key
-    digest = digest_of_value({"inputs": to_data(inputs), "version": __version__})
-    if is_finished(place, digest):
+    if is_finished(run, key, inputs):
         return place
     work = place.with_name(f".{place.name}.partial")
     with writing(place):
@@ -275,22 +274,28 @@ def step(run: Path, key: str, inputs: Any, do: Callable[[Path], None]) -> Path:
         work.mkdir(parents=True)
         do(work)
         outputs = {name: digest_of_file(work / name) for name in files_below(work)}
-        write_json(work / STEP_FILE, StepRecord(digest=digest, outputs=outputs))
+        write_json(work / STEP_FILE, StepRecord(digest=_step_digest(inputs), outputs=outputs))
         _sync_tree(work)
         shutil.rmtree(place, ignore_errors=True)
         work.replace(place)
     return place
 
 
-def is_finished(place: Path, digest: str) -> bool:
-    """Whether `place` holds the sound outputs of a step with this digest."""
+def is_finished(run: Path, key: str, inputs: Any) -> bool:
+    """Whether `run/key` holds the sound outputs of a step made from these inputs."""
+    place = run / key
     if not (place / STEP_FILE).is_file():
         return False
     try:
         record = read_json(place / STEP_FILE, StepRecord)
-        return record.digest == digest and all(digest_of_file(place / n) == d for n, d in record.outputs.items())
+        right = record.digest == _step_digest(inputs)
+        return right and all(digest_of_file(place / n) == d for n, d in record.outputs.items())
     except ConfigurationError:
         return False
+
+
+def _step_digest(inputs: Any) -> str:
+    return digest_of_value({"inputs": to_data(inputs), "version": __version__})
 
 
 def _sync_tree(folder: Path) -> None:

@@ -5,30 +5,32 @@ In: reference and answers, each a mapping of output name to array with one row p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+from toolkit.export.difference import OutputParity, Tolerance, compare_output, join_rows
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerance:
-    """An element agrees when |answer - reference| <= absolute + relative * |reference|; integers and text exactly."""
+if TYPE_CHECKING:
+    import numpy as np
 
-    absolute: float
-    relative: float
+    Array = np.ndarray[Any, Any]
+    Arrays = Mapping[str, Array]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputParity:
-    """One output. `max_relative` is over elements whose reference exceeds the absolute tolerance (zero-safe)."""
-
-    output: str
-    tolerance: Tolerance
-    elements: int
-    mismatches: int
-    max_absolute: float
-    max_relative: float
-    cosine: float
-    worst_sample: int
-    problem: str = ""
+__all__ = [
+    "BatchEvidence",
+    "LiveParity",
+    "OutputParity",
+    "ParityResult",
+    "TaskMetric",
+    "TaskResult",
+    "Tolerance",
+    "compare",
+    "join_rows",
+    "judge_task",
+    "top1",
+    "worst_of",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,3 +75,137 @@ class LiveParity:
     failures: int
     result: ParityResult | None
     evidence: tuple[BatchEvidence, ...]
+
+
+# --- task metrics -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskMetric:
+    """A figure of merit, higher is better: `decide` turns outputs into one decision per sample, `score` rates them.
+
+    Both are module-level functions, so that the value can be pickled. Answers may score lower than the reference by
+    `allowed_drop` at most.
+    """
+
+    name: str
+    decide: Callable[[Arrays], Array]
+    score: Callable[[Array, Array], float]
+    allowed_drop: float = 0.0
+
+    def __call__(self, outputs: Arrays, labels: Array) -> float:
+        """The metric of `outputs` against `labels`, one row and one label per sample."""
+        return self.score(self.decide(outputs), labels)
+
+
+def _largest_of_first_output(outputs: Arrays) -> Array:
+    scores = next(iter(outputs.values()))
+    result: Array = scores.reshape(len(scores), -1).argmax(axis=1)
+    return result
+
+
+def _share_equal(decisions: Array, labels: Array) -> float:
+    return float((decisions == labels).mean())
+
+
+#: The share of samples whose largest element of the first output is at the index of the label.
+top1 = TaskMetric(name="top1", decide=_largest_of_first_output, score=_share_equal)
+
+
+# --- comparing --------------------------------------------------------------------------------------------------------
+
+
+def compare(
+    reference: Arrays,
+    answers: Arrays,
+    tolerance: Tolerance | None = None,
+    *,
+    task: TaskMetric | None = None,
+    labels: Array | None = None,
+    problems: Mapping[str, str] | None = None,
+) -> ParityResult:
+    """Compare `answers` with `reference`, row by row; `tolerance` None means the table, by dtype.
+
+    `problems` names outputs whose answers could not be put together (see `join_rows`). With `task` and `labels` the
+    task metric counts too. Wrong shapes, dtypes and missing outputs are results, never exceptions.
+    """
+    found = tuple(
+        compare_output(name, array, answers.get(name), tolerance, (problems or {}).get(name, ""))
+        for name, array in reference.items()
+    )
+    complete = all(not output.problem for output in found)
+    judged = judge_task(task, reference, answers, labels) if task and labels is not None and complete else None
+    samples = max((len(array) for array in reference.values() if array.ndim), default=0)
+    surplus = sorted(set(answers) - set(reference))
+    return _concluded(found, samples=samples, batch_sizes=(), task=judged, metric=task, surplus=surplus)
+
+
+def judge_task(task: TaskMetric, reference: Arrays, answers: Arrays, labels: Array) -> TaskResult:
+    """The task metric of both sides, and how many samples they decide differently."""
+    before, after = task.decide(reference), task.decide(answers)
+    return TaskResult(
+        metric=task.name,
+        reference=task.score(before, labels),
+        answers=task.score(after, labels),
+        samples=len(labels),
+        disagreements=int((before != after).sum()),
+    )
+
+
+def worst_of(results: Mapping[int, ParityResult]) -> ParityResult:
+    """One result from those at several batch sizes: elements and mismatches added up, the rest from the worst."""
+    first = next(iter(results.values()))
+    outputs = tuple(
+        _worst_output({size: result.outputs[index] for size, result in results.items()})
+        for index in range(len(first.outputs))
+    )
+    failed = [f"batch {size}: {result.reason}" for size, result in results.items() if not result.passed]
+    merged = _concluded(outputs, samples=first.samples, batch_sizes=tuple(results), task=first.task)
+    return replace(merged, passed=False, reason=failed[0]) if failed else merged
+
+
+def _worst_output(by_size: Mapping[int, OutputParity]) -> OutputParity:
+    def badness(size: int) -> tuple[bool, int, float, float]:
+        output = by_size[size]
+        return bool(output.problem), output.mismatches, output.max_absolute, -output.cosine
+
+    worst = max(by_size, key=badness)
+    elements = sum(output.elements for output in by_size.values())
+    mismatches = sum(output.mismatches for output in by_size.values())
+    return replace(by_size[worst], batch_size=worst, elements=elements, mismatches=mismatches)
+
+
+def _concluded(
+    outputs: tuple[OutputParity, ...],
+    *,
+    samples: int,
+    batch_sizes: tuple[int, ...],
+    task: TaskResult | None,
+    metric: TaskMetric | None = None,
+    surplus: Iterable[str] = (),
+) -> ParityResult:
+    reasons = [_output_reason(output) for output in outputs if not output.passed]
+    reasons += [f"output '{name}' is not in the reference" for name in surplus]
+    if not sum(output.elements for output in outputs):
+        reasons.append("nothing was compared")
+    if task and metric and task.answers < task.reference - metric.allowed_drop:
+        reasons.append(f"{task.metric} fell from {task.reference:.4f} to {task.answers:.4f}")
+    worst = max((output.max_absolute for output in outputs), default=0.0)
+    agreed = f"{samples} samples agree; the largest difference is {worst:.2g}"
+    return ParityResult(
+        passed=not reasons,
+        reason="; ".join(reasons) or agreed,
+        samples=samples,
+        batch_sizes=batch_sizes,
+        outputs=outputs,
+        task=task,
+    )
+
+
+def _output_reason(output: OutputParity) -> str:
+    if output.problem:
+        return f"output '{output.output}': {output.problem}"
+    return (
+        f"output '{output.output}': {output.mismatches} of {output.elements} elements differ,"
+        f" worst in sample {output.worst_sample} (max abs {output.max_absolute:.3g})"
+    )

@@ -1,0 +1,74 @@
+"""A small model repository and the DeploymentSpec made from it, with nothing that depends on time or machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from toolkit.deploy import DeploymentSpec, Figures, SmokeRequest
+from toolkit.deploy.spec import MIB
+from toolkit.export.parity import Tolerance
+from toolkit.load.slo import Criterion, Slo
+
+CONFIG = """\
+name: "{name}"
+backend: "onnxruntime"
+max_batch_size: 8
+input {{ name: "x" data_type: TYPE_FP32 dims: [ 2 ] }}
+output {{ name: "y" data_type: TYPE_FP32 dims: [ 2 ] }}
+"""
+
+
+def write_entry(repository: Path, name: str) -> None:
+    folder = repository / name
+    (folder / "1").mkdir(parents=True)
+    escaped = "".join(c if c.isascii() and c.isalnum() else "".join(f"\\{b:03o}" for b in c.encode()) for c in name)
+    (folder / "config.pbtxt").write_text(CONFIG.format(name=escaped), encoding="utf-8")
+    (folder / "1" / "model.onnx").write_bytes(b"weights of a very small model")
+
+
+@pytest.fixture
+def make_spec(tmp_path: Path) -> Callable[..., DeploymentSpec]:
+    """A function that makes the spec of a one-entry repository; keywords replace fields."""
+
+    def make(**fields: Any) -> DeploymentSpec:
+        model = fields.setdefault("model", "digits")
+        repository = tmp_path / "repository"
+        if not (repository / model).exists():
+            write_entry(repository, model)
+        defaults: dict[str, Any] = {
+            "name": "vision",
+            "title": "Digits",
+            "repository": repository,
+            "entries": (model,),
+            "run_id": "20260102T030405Z-abcdef",
+            "slo": Slo(
+                criteria=(
+                    Criterion(metric="latency", statistic="p99", limit=0.02),
+                    Criterion(metric="throughput", statistic="mean", limit=100.0),
+                )
+            ),
+            "figures": Figures(
+                throughput_per_s=123.4,
+                latency_p99_s=0.0182,
+                load="8 concurrent clients",
+                outcome="PASS",
+                environment="a laptop, 8 cores, 16 GiB, no GPU",
+                device="CPU",
+                server="embedded Triton 2.51.0",
+            ),
+            "smoke": SmokeRequest(
+                inputs={"x": np.array([[1.0, 2.0]], np.float32)},
+                expected={"y": np.array([[2.0, 4.0]], np.float32)},
+                tolerance=Tolerance(absolute=1e-5, relative=1e-4),
+            ),
+            "memory_bytes": 4096 * MIB,
+            "toolkit_version": "0.0.0",
+        }
+        return DeploymentSpec(**(defaults | fields))
+
+    return make

@@ -1,0 +1,31 @@
+"""The whole bundle of a small deployment, as text. `UPDATE_GOLDENS=1 pytest tests/deploy` rewrites the goldens."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from toolkit.deploy import DeploymentSpec, compose_bundle, validate_folder, write_bundle
+from toolkit.records import files_below
+
+GOLDEN = Path(__file__).parent / "goldens" / "compose"
+
+
+def test_a_bundle_equals_its_golden(make_spec: Callable[..., DeploymentSpec], tmp_path: Path) -> None:
+    output = tmp_path / "bundle"
+    write_bundle(compose_bundle(make_spec()), output)
+    if os.environ.get("UPDATE_GOLDENS"):
+        shutil.rmtree(GOLDEN, ignore_errors=True)
+        shutil.copytree(output, GOLDEN)
+    assert files_below(output) == files_below(GOLDEN)
+    for path in files_below(GOLDEN):
+        assert (output / path).read_bytes() == (GOLDEN / path).read_bytes(), path
+
+
+def test_the_golden_passes_every_validator_that_is_here() -> None:
+    findings = validate_folder(GOLDEN)
+    assert [v for v in findings if v.outcome == "failed"] == []
+    assert all(v.reason for v in findings if v.outcome == "skipped")
+    assert {"YAML", "JSON", "ModelConfig protobuf", "known metrics"} <= {v.tool for v in findings if v.outcome == "ok"}

@@ -1,0 +1,296 @@
+"""The commands. A body parses, calls the library once and shows the result; `main` turns errors into exit codes.
+
+0 done; 1 done and the verdict is negative or undecided; 2 usage, configuration or a refused model; 3 a missing
+dependency or environment; 4 server trouble; 70 a bug of ours; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from toolkit import __version__
+from toolkit.cli import show
+from toolkit.errors import ToolkitError, UsageError
+
+app = typer.Typer(
+    help="From a customer's model to a measured and deployable Triton proof of concept.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+repo = typer.Typer(help="Fill, list and lint a Triton model repository.", no_args_is_help=True)
+app.add_typer(repo, name="repo")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
+Model = Annotated[str, typer.Argument(help="A path, or path/to/file.py:factory for a PyTorch factory.")]
+Inputs = Annotated[list[str], typer.Option("--input", help="NAME:DTYPE:DIM,DIM,...[:LOW..HIGH]; may be repeated.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Open a model format that can hide code. It runs that code.")]
+Repository = Annotated[Path, typer.Option("--repository", help="The Triton model repository.")]
+Run = Annotated[str, typer.Argument(help="A run folder, or latest:<poc>.")]
+Url = Annotated[str | None, typer.Option("--url", help="A running KServe v2 server, http://host:port.")]
+Samples = Annotated[Path | None, typer.Option("--samples", help="An npz file: arrays by input name, a row each.")]
+MODEL_REPO = Path("model_repo")
+INTERRUPTED = 130
+
+
+@app.callback()
+def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False) -> None:
+    """From a customer's model to a measured and deployable Triton proof of concept."""
+
+
+@app.command()
+def version() -> None:
+    """Print the toolkit's version."""
+    show.out.print(__version__)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """What is here, what is missing, and the command that mends it."""
+    from toolkit.workflow.doctor import examine
+
+    checks = examine()
+    if json:
+        show.document({"checks": checks})
+    else:
+        show.table(("check", "state", "found", "mend"), [(c.name, c.state, c.found, c.mend) for c in checks])
+    raise typer.Exit(3 if any(c.state == "missing" for c in checks) else 0)
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="The folder's name under pocs/.")],
+    model: Annotated[str, typer.Option("--model", help="MODEL: a path, or file.py:factory.")],
+    family: Annotated[str, typer.Option("--family", help="The kind of model: vision.")] = "vision",
+    inputs: Inputs = [],
+    json: Json = False,
+) -> None:
+    """Write a PoC folder for a model; it runs as it is."""
+    from toolkit.workflow.scaffold import new_poc
+
+    folder = new_poc(name, family, model, tuple(inputs))
+    _done({"poc": folder}, f"{folder} is written; next: toolkit run {folder} --smoke", json)
+
+
+@app.command()
+def inspect(model: Model, inputs: Inputs = [], trust: Trust = False, json: Json = False) -> None:
+    """Framework, signature, size and operators of a model, and what is unsafe in it."""
+    from toolkit.export.inspect import inspect_model
+    from toolkit.models.source import source_from_path
+    from toolkit.records import to_data
+    from toolkit.tensor import tensor_from_text
+
+    found = inspect_model(source_from_path(model, trust=trust), tuple(tensor_from_text(t) for t in inputs))
+    if json:
+        show.document(found)
+    else:
+        show.inspection(to_data(found))
+
+
+@app.command()
+def export(
+    model: Model,
+    output: Annotated[Path, typer.Option("--output", help="The artifact's folder; must be new.")],
+    inputs: Inputs = [],
+    samples: Samples = None,
+    name: Annotated[str | None, typer.Option("--name", help="The artifact's name; default: the folder's.")] = None,
+    opset: Annotated[int, typer.Option("--opset", help="The ONNX opset.")] = 20,
+    trust: Trust = False,
+    json: Json = False,
+) -> None:
+    """Export a model to ONNX and compare it with the original; exit code 1 when they differ."""
+    from toolkit.workflow.export import export_model
+
+    with show.progress(json) as progress:
+        artifact, parity = export_model(
+            model, output, name=name, inputs=inputs, samples=samples, opset=opset, trust=trust, progress=progress
+        )
+    show.document({"artifact": artifact, "parity": parity}) if json else show.parity(output, artifact, parity)
+    raise typer.Exit(0 if parity.passed else 1)
+
+
+@repo.command("add")
+def repo_add(
+    artifact: Annotated[Path, typer.Argument(help="A folder that `toolkit export` wrote.")],
+    repository: Repository = MODEL_REPO,
+    name: Annotated[str | None, typer.Option("--name", help="The entry's name; default: the artifact's.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an entry of ours of that name.")] = False,
+    json: Json = False,
+) -> None:
+    """Add an artifact to the repository as a Triton entry."""
+    from toolkit.repository.entry import add_artifact
+
+    entry = add_artifact(repository, artifact, name=name, replace=replace)
+    _done({"entry": entry}, f"{entry.path} is written; next: toolkit serve --repository {repository}", json)
+
+
+@repo.command("list")
+def repo_list(repository: Repository = MODEL_REPO, json: Json = False) -> None:
+    """The entries of a repository."""
+    from toolkit.repository.entry import read_entries
+
+    entries = read_entries(repository)
+    if json:
+        show.document({"entries": entries})
+    else:
+        rows = [(e.name, e.config.backend or "ensemble", str(e.config.max_batch_size)) for e in entries]
+        show.table(("entry", "backend", "max_batch_size []"), rows)
+
+
+@repo.command("lint")
+def repo_lint(repository: Repository = MODEL_REPO, json: Json = False) -> None:
+    """Contradictions in a repository, each with its rule and its remedy; exit code 1 when there is an error."""
+    from toolkit.repository.lint import lint_repository
+
+    remarks = lint_repository(repository)
+    if json:
+        show.document({"remarks": remarks})
+    else:
+        rows = [(r.rule, r.severity, r.entry, r.text, r.remedy) for r in remarks]
+        show.table(("rule", "severity", "entry", "what", "remedy"), rows) if rows else show.out.print("no remarks")
+    raise typer.Exit(1 if any(r.severity == "error" for r in remarks) else 0)
+
+
+@app.command()
+def serve(
+    repository: Repository = MODEL_REPO,
+    http_port: Annotated[int, typer.Option("--http-port", help="The port for HTTP.")] = 8000,
+    grpc_port: Annotated[int, typer.Option("--grpc-port", help="The port for gRPC.")] = 8001,
+    metrics_port: Annotated[int, typer.Option("--metrics-port", help="The port for Prometheus.")] = 8002,
+    json: Json = False,
+) -> None:
+    """Serve a repository with the embedded Triton on the loopback, until Ctrl-C."""
+    from toolkit.serve.embedded import serve_embedded
+
+    ports = {"http_port": http_port, "grpc_port": grpc_port, "metrics_port": metrics_port}
+    with serve_embedded(repository, **ports) as server:
+        _done(server.endpoint, f"ready: http://{server.endpoint.http} (Ctrl-C ends it)", json)
+        server.wait()
+
+
+@app.command()
+def infer(
+    model: Annotated[str, typer.Argument(help="The served model's name.")],
+    url: Url = "http://127.0.0.1:8000",
+    samples: Samples = None,
+    json: Json = False,
+) -> None:
+    """Send one request and show the answer, for eyes."""
+    from toolkit.workflow.infer import infer_once
+
+    answer = infer_once(url or "", model, samples)
+    show.document(answer) if json else show.answer(answer)
+
+
+@app.command()
+def sweep(
+    target: Annotated[str, typer.Argument(help="A served model's name, a run folder, or latest:<poc>.")],
+    url: Url = None,
+    repository: Repository = MODEL_REPO,
+    samples: Samples = None,
+    inputs: Inputs = [],
+    concurrency: Annotated[str, typer.Option("--concurrency", help="Numbers of clients.")] = "1,2,4,8",
+    duration: Annotated[str, typer.Option("--duration", help="Time for each point, with its unit.")] = "10s",
+    slo: Annotated[str | None, typer.Option("--slo", help="METRIC.STATISTIC=LIMIT,...; p99=20ms is latency.")] = None,
+    json: Json = False,
+) -> None:
+    """Latency and throughput at several loads; exit code 1 when an SLO is given and not met."""
+    from toolkit.workflow.runs import RUNS
+    from toolkit.workflow.sweep import Sweep, closed_loops, run_sweep
+
+    loads = closed_loops(concurrency, duration)
+    spec = Sweep(target=target, url=url, repository=repository, samples=samples, inputs=tuple(inputs), slo=slo)
+    with show.progress(json) as progress:
+        run, points, outcome = run_sweep(spec, loads, command=_command(), root=RUNS, progress=progress)
+    show.sweep(run, points, as_json=json)
+    raise typer.Exit(0 if slo is None or outcome == "PASS" else 1)
+
+
+@app.command()
+def report(
+    run: Run,
+    output: Annotated[Path | None, typer.Option("--output", help="The HTML file; default: in the run folder.")] = None,
+    json: Json = False,
+) -> None:
+    """Write the report of a run again, from what the run folder holds."""
+    from toolkit.workflow.report import write_report
+    from toolkit.workflow.runs import run_from_text
+
+    path = write_report(run_from_text(run), output)
+    _done({"report": path}, f"report: {path}", json)
+
+
+@app.command()
+def deploy(
+    run: Run,
+    output: Annotated[Path, typer.Option("--output", help="The bundle's folder; must be absent or empty.")],
+    target: Annotated[str, typer.Option("--target", help="compose")] = "compose",
+    allow_unproven: Annotated[bool, typer.Option("--allow-unproven", help="Also for a run that did not pass.")] = False,
+    json: Json = False,
+) -> None:
+    """Generate the deployment bundle of a run."""
+    from toolkit.workflow.deploy import deploy_run
+    from toolkit.workflow.runs import run_from_text
+
+    findings = deploy_run(run_from_text(run), output, target=target, allow_unproven=allow_unproven)
+    show.document({"bundle": output, "validation": findings}) if json else show.bundle(output, findings)
+
+
+@app.command()
+def run(
+    poc: Annotated[Path, typer.Argument(help="A folder with a poc.yaml.")],
+    smoke: Annotated[bool, typer.Option("--smoke", help="Smaller sizes, the same path.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the newest run of the same PoC.")] = False,
+    model: Annotated[str | None, typer.Option("--model", help="MODEL in place of poc.yaml's.")] = None,
+    set_: Annotated[list[str], typer.Option("--set", help="KEY=VALUE over poc.yaml; may be repeated.")] = [],
+    publish: Annotated[bool, typer.Option("--publish/--no-publish", help="Fill model_repo after a PASS.")] = True,
+    json: Json = False,
+) -> None:
+    """Run a PoC: model to decision, report and bundle. Exit code 1 when the SLO is not met or not decided."""
+    from toolkit.workflow.runs import RUNS
+    from toolkit.workflow.run import run_poc
+    from toolkit.poc import read_poc
+
+    read = read_poc(poc, smoke=smoke, settings=tuple(set_), model=model)
+    destination = MODEL_REPO if publish else None
+    with show.progress(json) as progress:
+        folder, decision = run_poc(
+            read, command=_command(), root=RUNS, resume=resume, publish=destination, progress=progress
+        )
+    show.decision(folder, decision, as_json=json)
+    raise typer.Exit(0 if decision.outcome == "PASS" else 1)
+
+
+def _done(value: Any, text: str, json: bool) -> None:
+    show.document(value) if json else show.out.print(text, markup=False)
+
+
+def _command() -> str:
+    return shlex.join(["toolkit", *sys.argv[1:]])
+
+
+def main() -> None:
+    """Run the command line and exit with the code of the outcome."""
+    debug = "--debug" in sys.argv
+    try:
+        code = app(standalone_mode=False) or 0
+    except typer.TyperException as error:
+        error.show()
+        code = error.exit_code
+    except ToolkitError as error:
+        show.error(error, debug=debug)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the one place where a bug of ours becomes an exit code
+        show.error(error, debug=debug)
+        code = ToolkitError.exit_code
+    if code == INTERRUPTED:
+        show.err.print("interrupted; what was finished is kept")
+    sys.exit(code)

@@ -1,0 +1,207 @@
+"""How values look on a terminal and in `--json`. Tables and documents go to stdout, progress to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from toolkit.records import to_data
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from toolkit.artifact import Artifact
+    from toolkit.deploy.validate import Finding
+    from toolkit.export.parity import ParityResult
+    from toolkit.load.measurement import Distribution, Measurement
+    from toolkit.tune.decision import Decision, Point
+    from toolkit.workflow.infer import Answered
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+MOST_CHARACTERS = 2000
+COLOURS = {"PASS": "green", "ok": "green", "FAIL": "red", "missing": "red", "error": "red", "UNDECIDED": "yellow"}
+
+
+def document(value: Any) -> None:
+    """Print one JSON document."""
+    sys.stdout.write(json.dumps(to_data(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
+    """Print a table; a column whose head ends in a unit in brackets is aligned right."""
+    shown = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        shown.add_column(column, justify="right" if column.endswith("]") else "left")
+    for row in rows:
+        shown.add_row(*(coloured(cell) for cell in row))
+    out.print(shown)
+
+
+def coloured(word: str) -> str:
+    """A verdict or state in its colour; any other text as it is, markup escaped."""
+    from rich.markup import escape
+
+    return f"[{COLOURS[word]}]{word}[/]" if word in COLOURS else escape(word)
+
+
+@contextmanager
+def progress(quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """A function that says what is going on: a spinner with the time on a terminal, plain lines elsewhere."""
+    if quiet or not err.is_terminal:
+        yield (lambda text: None) if quiet else (lambda text: err.print(f"- {text}", markup=False))
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err) as bar:
+        state: dict[str, Any] = {}
+
+        def say(text: str) -> None:
+            if "task" in state:
+                bar.update(state["task"], completed=1, total=1)
+            state["task"] = bar.add_task(text.replace("[", r"\["), total=1)
+
+        yield say
+
+
+def point_row(point: Point) -> list[str]:
+    """One line of a sweep's table."""
+    m = point.measurement
+    times = [f"{m.latency.at(q).value_s * 1e3:.2f}" for q in (0.5, 0.9, 0.95, 0.99)] if m.latency.count else ["-"] * 4
+    verdict = point.outcome if point.verdicts else "-"
+    marks = ", ".join(w.kind for w in m.warnings)
+    return [m.load.name, *times, f"{m.throughput_per_s:.1f}", str(m.failed_requests), verdict, marks]
+
+
+POINT_COLUMNS = ("load", "p50 [ms]", "p90 [ms]", "p95 [ms]", "p99 [ms]", "rate [1/s]", "errors []", "verdict", "warnings")
+
+
+def point_document(point: Point) -> dict[str, Any]:
+    """One point of a sweep's JSON document, units in the keys."""
+    m: Measurement = point.measurement
+    return {
+        "load": to_data(m.load) | {"name": m.load.name},
+        "latency": _distribution(m.latency),
+        "latency_interval": {
+            f"p{100 * q.q:g}_ms": [_ms(q.low_s), _ms(q.high_s)] for q in m.latency.quantiles
+        },
+        "service": _distribution(m.service),
+        "throughput_per_s": m.throughput_per_s,
+        "offered_per_s": m.offered_per_s,
+        "errors": {e.kind: e.count for e in m.errors},
+        "server": {"models": to_data(m.models), "split": to_data(m.split)},
+        "client": to_data(m.client),
+        "warnings": to_data(m.warnings),
+        "verdict": point.outcome if point.verdicts else None,
+        "criteria": to_data(point.verdicts),
+    }
+
+
+def _distribution(times: Distribution) -> dict[str, Any]:
+    return {f"p{100 * q.q:g}_ms": _ms(q.value_s) for q in times.quantiles} | {
+        "mean_ms": _ms(times.mean_s),
+        "count": times.count,
+    }
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1e3
+
+
+def error(failure: Exception, *, debug: bool) -> None:
+    """An error without its traceback: what, where, and the command that mends it. With it when `debug`."""
+    from toolkit.errors import ToolkitError
+
+    if debug:
+        traceback.print_exception(failure)
+    if isinstance(failure, ToolkitError):
+        err.print("[red]error:[/]", end=" ")
+        err.print(failure.message, markup=False)
+        mend = failure.mend
+    else:
+        err.print(f"error: a bug of the toolkit: {type(failure).__name__}: {failure}", markup=False)
+        mend = "run it again with `toolkit --debug ...` and report the traceback"
+    if mend:
+        err.print(f"  mend: {mend}", markup=False)
+
+
+def decision(run: Path, decided: Decision, *, as_json: bool) -> None:
+    """The end of a run: the decision in one sentence and where the report lies."""
+    if as_json:
+        document({"run": run, "decision": decided, "report": run / "report.html"})
+        return
+    out.print()
+    out.print(f"{coloured(decided.outcome)}  ", end="")
+    out.print(decided.sentence, markup=False)
+    out.print(f"report: {run / 'report.html'}", markup=False)
+    if (run / "deploy").is_dir():
+        out.print(f"bundle: {run / 'deploy'}", markup=False)
+
+
+def sweep(run: Path, points: Sequence[Point], *, as_json: bool) -> None:
+    """A sweep's table or document."""
+    if as_json:
+        document({"run": run, "points": [point_document(p) for p in points]})
+        return
+    table(POINT_COLUMNS, [point_row(p) for p in points])
+    for text in dict.fromkeys(w.text for p in points for w in p.measurement.warnings):
+        out.print(f"! {text}", markup=False)
+    out.print(f"report: {run / 'report.html'}", markup=False)
+
+
+def parity(folder: Path, artifact: Artifact, result: ParityResult) -> None:
+    """What was exported, and how close its answers are to the original's."""
+    rows = [
+        (o.output, f"{o.max_absolute:.2e}", f"{o.cosine:.6f}", f"{o.mismatches} of {o.elements}", o.problem)
+        for o in result.outputs
+    ]
+    table(("output", "max abs []", "cosine []", "mismatches []", "problem"), rows)
+    if result.task is not None:
+        task = result.task
+        figures = f"{task.reference:.4f} before, {task.answers:.4f} after, {task.disagreements} of {task.samples} differ"
+        out.print(f"{task.metric}: {figures}", markup=False)
+    out.print(f"parity {coloured('PASS' if result.passed else 'FAIL')}  ", end="")
+    out.print(f"{result.reason}\n{folder / artifact.files[0]} (sha256 {artifact.sha256[:12]})", markup=False)
+
+
+def inspection(found: dict[str, Any]) -> None:
+    """What `inspect` found, a line each."""
+    for key, value in found.items():
+        if key == "signature" and value:
+            for side in ("inputs", "outputs"):
+                for t in value[side]:
+                    shape = ", ".join(map(str, t["shape"]))
+                    out.print(f"{side[:-1]:<12}{t['name']}: {t['dtype']} [{shape}]", markup=False)
+        elif key != "type" and value not in (None, [], {}, ""):
+            out.print(f"{key:<12}{_plain(value)}", markup=False)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {v}" for k, v in value.items())
+    if isinstance(value, list):
+        return "; ".join(_plain(v) if not isinstance(v, dict) else " ".join(map(str, v.values())) for v in value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def bundle(folder: Path, findings: Sequence[Finding]) -> None:
+    """A bundle's folder and what the validators said."""
+    rows = [(f.tool, f.file, f.outcome, f.reason) for f in findings]
+    table(("validator", "file", "outcome", "reason"), rows)
+    out.print(f"bundle: {folder}", markup=False)
+
+
+def answer(outputs: Sequence[Answered]) -> None:
+    """The outputs of one inference, long ones cut."""
+    for output in outputs:
+        out.print(f"{output.output} {output.dtype} {list(output.shape)}", markup=False)
+        text = str(output.values)
+        out.print("  " + (text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + " ..."), markup=False)

@@ -1,0 +1,107 @@
+"""What the bundle of every target holds: the model repository, the lock, observability, the smoke test, the recipe.
+
+In: a DeploymentSpec. Out: texts by their path in the bundle. This module does not know how a target starts servers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from toolkit.deploy.alerts import alerts_for
+from toolkit.deploy.bundle import CopiedFile, repository_files
+from toolkit.deploy.dashboard import dashboard_json, panels_for
+from toolkit.deploy.smoke import smoke_files
+from toolkit.deploy.spec import NOT_MEASURED, DeploymentSpec
+from toolkit.deploy.templates import render
+from toolkit.records import SCHEMA, to_data, to_json
+
+#: Source: github.com/prometheus/prometheus releases (long-term support) and github.com/grafana/grafana releases.
+PROMETHEUS_IMAGE = "prom/prometheus:v3.5.0"
+GRAFANA_IMAGE = "grafana/grafana:12.3.1"
+
+MODEL_REPOSITORY = "model_repository"
+
+#: `--metrics-config=summary_latencies=true` gives the quantiles that the latency alerts and the dashboard read.
+TRITON_COMMAND = (
+    "tritonserver",
+    "--model-repository=/models",
+    "--model-control-mode=none",
+    "--strict-readiness=true",
+    "--exit-on-error=true",
+    "--disable-auto-complete-config",
+    "--allow-sagemaker=false",
+    "--allow-vertex-ai=false",
+    "--metrics-config=summary_latencies=true",
+)
+
+
+def model_files(spec: DeploymentSpec) -> dict[str, CopiedFile]:
+    """The files of the deployed entries, by their path in the bundle."""
+    files = repository_files(spec.repository, spec.entries)
+    return {f"{MODEL_REPOSITORY}/{path}": file for path, file in files.items()}
+
+
+def images(spec: DeploymentSpec) -> dict[str, str]:
+    """The image of each service, by tag or digest."""
+    return {"triton": spec.image, "prometheus": PROMETHEUS_IMAGE, "grafana": GRAFANA_IMAGE}
+
+
+def lock_json(spec: DeploymentSpec, copies: Mapping[str, CopiedFile]) -> str:
+    """bundle.lock.json: exactly what is deployed, from which run, and the numbers that were used."""
+    figures = None if spec.figures is None else to_data(spec.figures) | {"mark": figures_mark(spec)}
+    lock: dict[str, Any] = {
+        "schema": SCHEMA,
+        "toolkit": spec.toolkit_version,
+        "name": spec.name,
+        "title": spec.title,
+        "run": spec.run_id,
+        "target": spec.target,
+        "model": spec.model,
+        "images": images(spec),
+        "requirements": spec.requirements,
+        "slo": [{"metric": c.metric, "statistic": c.statistic, "limit": c.limit} for c in spec.slo.criteria],
+        "figures": figures,
+        "limits": {"memory_bytes": spec.memory_bytes, "shm_bytes": spec.shm_bytes, "gpu": spec.gpu},
+        "files": {path: copied.sha256 for path, copied in sorted(copies.items())},
+    }
+    return to_json(lock)
+
+
+def figures_mark(spec: DeploymentSpec) -> str:
+    """What must be said wherever a measured figure stands."""
+    return "measured on the target's image and device" if spec.is_measured_on_target else NOT_MEASURED
+
+
+def observability_files(spec: DeploymentSpec) -> dict[str, str | bytes]:
+    """Prometheus' configuration, rules and rule tests; Grafana's provisioning and dashboard."""
+    alerts = {"alerts": alerts_for(spec.model, spec.slo)}
+    verbatim = (
+        "observability/prometheus/prometheus.yml",
+        "observability/grafana/provisioning/datasources/prometheus.yaml",
+        "observability/grafana/provisioning/dashboards/dashboards.yaml",
+    )
+    return {
+        **{path: render(path) for path in verbatim},
+        "observability/prometheus/rules.yml": render("observability/prometheus/rules.yml.j2", alerts),
+        "observability/prometheus/rules_test.yml": render("observability/prometheus/rules_test.yml.j2", alerts),
+        "observability/grafana/dashboards/triton.json": dashboard_json(
+            spec.title, spec.slug, panels_for(spec.model, gpu=spec.gpu)
+        ),
+    }
+
+
+def smoke_test_files(spec: DeploymentSpec) -> dict[str, str | bytes]:
+    """The request, the answer that it must get, and the program that compares."""
+    files = smoke_files(spec.model, spec.smoke)
+    return {f"smoke/{name}": content for name, content in files.items()} | {"smoke/smoke.py": render("smoke/smoke.py")}
+
+
+def recipe_files(spec: DeploymentSpec) -> dict[str, str | bytes]:
+    """The image recipe, where a step needs packages that the stock image does not have; else nothing."""
+    if not spec.requirements:
+        return {}
+    return {
+        "triton/Dockerfile": render("triton/Dockerfile.j2", {"image": spec.image}),
+        "triton/requirements.txt": "".join(f"{line}\n" for line in spec.requirements),
+    }

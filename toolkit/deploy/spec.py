@@ -1,0 +1,150 @@
+"""What is deployed, and the figures that justify it. In: the facts of a run. Out: a checked value.
+
+This module does not know what a target's files look like.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from toolkit import __version__
+from toolkit.deploy.bundle import checked_path
+from toolkit.deploy.smoke import SmokeRequest
+from toolkit.errors import ConfigurationError, UsageError
+from toolkit.load.slo import Slo
+from toolkit.load.verdict import Outcome
+
+#: Server 2.73.0 with the onnxruntime, tensorrt and python backends.
+#: Source: docs.nvidia.com/deeplearning/triton-inference-server/release-notes/rel-26-09.html
+TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:26.09-py3"
+
+Target = Literal["compose"]
+
+NOT_MEASURED = "not measured on the target"
+
+MIB = 2**20
+
+#: What tritonserver, its backends and the python stubs take before any model is loaded.
+_SERVER_BYTES = 2048 * MIB
+#: Weights as loaded, the runtime's copy of them while it optimises, and the arenas of a few instances.
+_BYTES_PER_MODEL_BYTE = 4
+
+#: host/path:tag or host/path@digest, as github.com/distribution/reference has it, with the tag or digest required.
+_IMAGE = re.compile(r"[a-z0-9]+(?:[._:/-]+[a-zA-Z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9._-]*|@sha256:[0-9a-f]{64})")
+#: A PEP 508 requirement by name and version; options, paths and addresses are left to the customer's own image.
+_REQUIREMENT = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._ -]+\])?( *(===|==|~=|!=|<=|>=|<|>) *[A-Za-z0-9.*+!_-]+,?)*"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What was measured and where. `server` is the image that served, or what served instead of one."""
+
+    throughput_per_s: float
+    latency_p99_s: float | None
+    load: str
+    outcome: Outcome
+    environment: str
+    device: str
+    server: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentSpec:
+    """Everything that a target needs to know. Raises UsageError for values that no target could deploy.
+
+    `entries` are the folders of `repository` that are deployed, `model` the one whose figures were measured.
+    `figures` is None where nothing was measured. `memory_bytes` is the container's limit and includes `shm_bytes`.
+    """
+
+    name: str
+    title: str
+    repository: Path
+    entries: tuple[str, ...]
+    model: str
+    run_id: str
+    slo: Slo
+    figures: Figures | None
+    smoke: SmokeRequest
+    memory_bytes: int
+    shm_bytes: int = 1024 * MIB
+    gpu: bool = False
+    requirements: tuple[str, ...] = ()
+    image: str = TRITON_IMAGE
+    target: Target = "compose"
+    toolkit_version: str = __version__
+
+    def __post_init__(self) -> None:
+        _check_names(self)
+        if self.target not in get_args(Target):
+            raise UsageError(f"'{self.target}' is not a target", mend=f"use one of: {', '.join(get_args(Target))}")
+        if not _IMAGE.fullmatch(self.image):
+            raise UsageError(f"'{self.image}' is not an image with a tag or digest", mend=f"for example {TRITON_IMAGE}")
+        if not 0 < self.shm_bytes < self.memory_bytes:
+            raise UsageError(f"shared memory of {self.shm_bytes} bytes does not fit into {self.memory_bytes}")
+        for requirement in self.requirements:
+            _check_requirement(requirement, self.name)
+
+    @property
+    def slug(self) -> str:
+        """`name` reduced to a-z, 0-9 and '-', 48 characters at most; a digest keeps lossy reductions apart."""
+        wanted = self.name.lower().replace("_", "-")
+        slug = re.sub(r"[^a-z0-9]+", "-", wanted).strip("-")[:40].rstrip("-")
+        return slug if slug == wanted else f"{slug or 'poc'}-{hashlib.sha256(self.name.encode()).hexdigest()[:7]}"
+
+    @property
+    def is_measured_on_target(self) -> bool:
+        """Whether the figures come from the deployed image on the same kind of device."""
+        device = "GPU" if self.gpu else "CPU"
+        return self.figures is not None and (self.figures.server, self.figures.device) == (self.image, device)
+
+
+def default_memory_bytes(model_bytes: int, shm_bytes: int = 1024 * MIB) -> int:
+    """A memory limit for models of `model_bytes` on disk, in whole MiB: a conservative assumption, no measurement."""
+    wanted = _SERVER_BYTES + shm_bytes + _BYTES_PER_MODEL_BYTE * model_bytes
+    return -(-wanted // MIB) * MIB
+
+
+def step_requirements(repository: Path, entries: tuple[str, ...]) -> tuple[str, ...]:
+    """The lines of every requirements.txt below the entries, sorted, each once. Raises ConfigurationError."""
+    found = set()
+    for entry in entries:
+        for path in (repository / entry).rglob("requirements.txt"):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                if requirement := line.partition("#")[0].strip():
+                    _check_requirement(requirement, str(path))
+                    found.add(requirement)
+    return tuple(sorted(found))
+
+
+def _check_requirement(requirement: str, where: str) -> None:
+    if not _REQUIREMENT.fullmatch(requirement):
+        raise ConfigurationError(
+            f"{where}: '{requirement}' is not a package with an optional version",
+            mend="write it as name or name>=version; build an image of your own for anything else",
+        )
+
+
+def _check_names(spec: DeploymentSpec) -> None:
+    for field in ("name", "title", "model", "run_id", "toolkit_version"):
+        text = getattr(spec, field)
+        if not text or not _is_utf8(text):
+            raise UsageError(f"{field} {text!r} is empty or not valid Unicode")
+    for entry in spec.entries:
+        if "/" in checked_path(entry) or not (spec.repository / entry).is_dir():
+            raise UsageError(f"{spec.repository} has no entry {entry!r}", mend="toolkit repo list shows its entries")
+    if spec.model not in spec.entries:
+        raise UsageError(f"the measured model {spec.model!r} is not among the entries {', '.join(spec.entries)}")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,138 @@
+"""Templates to texts. Every value that a template prints is quoted for the kind of file it stands in.
+
+In: the name of a file below deploy_templates/, and values. Out: the text. A name that ends in `.j2` is a Jinja2
+template, any other file is taken as it is. Quoting happens in one place, on every `{{ }}`, so that no template can
+forget it. This module does not know what the values mean.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import ConfigurationError, EnvironmentProblem
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&$])")
+_YAML_ESCAPES = {'"': '\\"', "\\": "\\\\"}
+
+
+class Plain(str):
+    """Text that is safe unquoted in every file: it was checked to hold no character with a meaning."""
+
+    __slots__ = ()
+
+
+def templates_folder() -> Path:
+    """Where the templates lie: beside this module in an installed package, in deploy_templates/ of a checkout."""
+    installed = Path(__file__).parent / "templates"
+    checkout = Path(__file__).parents[2] / "deploy_templates"
+    for folder in (installed, checkout):
+        if folder.is_dir():
+            return folder
+    raise EnvironmentProblem(
+        f"the deployment templates are not at {installed}", mend="pip install --force-reinstall poc-toolkit"
+    )
+
+
+def render(name: str, values: Mapping[str, Any] | None = None, *, folder: Path | None = None) -> str:
+    """The text of template `name`, filled with exactly the variables that it names.
+
+    Raises ConfigurationError for a template that is absent or malformed, names a variable that is not given, does not
+    use one that is, or prints a value that its kind of file cannot hold.
+    """
+    path = (folder or templates_folder()) / name
+    try:
+        source = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        raise ConfigurationError(f"{path} cannot be read: {err}") from err
+    if path.suffix != ".j2":
+        return source
+    return _fill(source, values or {}, _quoting(path.stem), path)
+
+
+def _fill(source: str, values: Mapping[str, Any], quote: Callable[[Any], str], path: Path) -> str:
+    import jinja2
+    import jinja2.meta
+
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        finalize=quote,
+        autoescape=False,  # `finalize` quotes instead, since none of these files is HTML
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["plain"] = plain
+    try:
+        named = jinja2.meta.find_undeclared_variables(environment.parse(source))
+        _check_variables(named, values.keys(), path)
+        return environment.from_string(source).render(values)
+    except (jinja2.TemplateError, TypeError, ValueError) as err:
+        raise ConfigurationError(f"{path}: {err}") from err
+
+
+def _check_variables(named: set[str], given: Any, path: Path) -> None:
+    known = ", ".join(sorted(given))
+    if unknown := named - given:
+        raise ConfigurationError(f"{path} names {min(unknown)!r}, which nothing fills", mend=f"use one of: {known}")
+    if unused := given - named:
+        raise ConfigurationError(f"{path} does not use {min(unused)!r}", mend=f"print each of: {known}")
+
+
+def _quoting(file: str) -> Callable[[Any], str]:
+    """How values are quoted in a file of this name."""
+    if file.startswith("docker-compose"):
+        return compose_value
+    by_suffix = {".yaml": yaml_value, ".yml": yaml_value, ".md": markdown_text}
+    return by_suffix.get(Path(file).suffix, plain)
+
+
+def yaml_value(value: Any) -> str:
+    """A value as one line of YAML: quoted text, a whole number, true or false, or a flow collection of these."""
+    if isinstance(value, Plain | int):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, str):
+        return '"' + "".join(_yaml_character(c) for c in value) + '"'
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{yaml_value(str(k))}: {yaml_value(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, Sequence):
+        return "[" + ", ".join(yaml_value(v) for v in value) + "]"
+    return _refuse(value)
+
+
+def _yaml_character(character: str) -> str:
+    """Printable characters stay; YAML would fold U+0085 and U+2028 and refuse other control characters."""
+    if character in _YAML_ESCAPES or character.isprintable():
+        return _YAML_ESCAPES.get(character, character)
+    return f"\\U{ord(character):08x}"
+
+
+def compose_value(value: Any) -> str:
+    """`yaml_value` with every `$` doubled, which compose's interpolation takes for one `$`."""
+    return yaml_value(value).replace("$", "$$")
+
+
+def markdown_text(value: Any) -> str:
+    """A value as one line of Markdown prose: no markup, no line break, no HTML."""
+    if isinstance(value, Plain | int):
+        return str(value)
+    if isinstance(value, str):
+        visible = "".join(c if c.isprintable() else " " for c in value)
+        return _MARKDOWN.sub(r"\\\1", visible)
+    return _refuse(value)
+
+
+def plain(value: Any) -> Plain:
+    """A value that holds only letters, digits and `._/:@-`. Raises ValueError for any other."""
+    text = str(value)
+    if not _PLAIN.fullmatch(text):
+        raise ValueError(f"{text!r} cannot stand here unquoted")
+    return Plain(text)
+
+
+def _refuse(value: Any) -> str:
+    # The text of a StrictUndefined is an UndefinedError that names the missing attribute.
+    raise TypeError(f"a {type(value).__name__} cannot be printed: {value!s}")

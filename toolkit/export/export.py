@@ -1,0 +1,136 @@
+"""Export a Source to a checked Artifact: the worker writes the model and the reference, this process compares.
+
+In: a Source and an ExportSpec. Out: a folder with model.onnx, samples.npz, reference.npz, parity.json, artifact.json,
+export.log, request.json and reproduce.sh; and the held-out files, where the model offers any.
+Parity that fails is a value in artifact.json and parity.json, never an exception.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from toolkit.artifact import FILE as ARTIFACT_FILE
+from toolkit.artifact import Artifact, write_artifact
+from toolkit.environment import environment_here
+from toolkit.errors import UsageError
+from toolkit.export.parity import ParityResult, TaskMetric
+from toolkit.export.process import Progress, run_worker
+from toolkit.export.spec import (
+    HELD_OUT_FILE,
+    HELD_OUT_REFERENCE_FILE,
+    MODEL_FILE,
+    REFERENCE_FILE,
+    REQUEST_FILE,
+    SAMPLES_FILE,
+    ExportSpec,
+    WorkerRequest,
+)
+from toolkit.models.onnx import external_files, opset_of, read_onnx, signature_from_onnx
+from toolkit.models.source import Source
+from toolkit.records import digest_of_files, from_data, write_json, write_text, writing
+from toolkit.tensor import Signature, TensorSpec
+
+LOG_FILE = "export.log"
+PARITY_FILE = "parity.json"
+REPRODUCE_FILE = "reproduce.sh"
+
+_OURS = (
+    ARTIFACT_FILE,
+    PARITY_FILE,
+    MODEL_FILE,
+    f"{MODEL_FILE}.data",
+    SAMPLES_FILE,
+    REFERENCE_FILE,
+    HELD_OUT_FILE,
+    HELD_OUT_REFERENCE_FILE,
+    LOG_FILE,
+    REPRODUCE_FILE,
+    REQUEST_FILE,
+)
+
+_REPRODUCE = """\
+#!/bin/sh
+# Runs the export worker on the same request again, into a folder beside this file, and compares the two models.
+# The source's path in request.json is relative to it: move this folder and the model's together.
+set -e
+cd "$(dirname "$0")"
+mkdir -p "${1:-again}"
+"${PYTHON:-python3}" -m toolkit.export.worker request.json "${1:-again}"
+cmp model.onnx "${1:-again}/model.onnx" && echo "the same model, byte for byte"
+"""
+
+
+def export(
+    source: Source,
+    spec: ExportSpec,
+    folder: Path,
+    *,
+    name: str,
+    task: TaskMetric | None = None,
+    progress: Progress | None = None,
+) -> Artifact:
+    """Export `source` into `folder` and compare it with the original; `task` is judged on the held-out samples.
+
+    `progress` is called with a short text at each phase. Raises ModelRefused, ExportFailed, MissingDependency,
+    EnvironmentProblem (disk full), and UsageError for a folder that holds other things.
+    """
+    from toolkit.export.check import check_parity
+
+    say = progress or _quiet
+    _clear(folder)
+    request = WorkerRequest(action="export", source=source, spec=spec)
+    inputs = run_worker(request, folder / REQUEST_FILE, folder / LOG_FILE, progress)
+    signature = _signature(folder / MODEL_FILE, from_data(tuple[TensorSpec, ...], inputs, "the worker's answer"))
+    say("comparing with the original at batch " + ", ".join(map(str, spec.batch_sizes)))
+    parity = check_parity(folder, spec, task=task)
+    write_json(folder / PARITY_FILE, parity)
+    write_text(folder / REPRODUCE_FILE, _REPRODUCE)
+    artifact = _artifact(folder, name, source, spec, signature, parity)
+    write_artifact(folder, artifact)
+    return artifact
+
+
+def _quiet(_: str) -> None:
+    pass
+
+
+def _clear(folder: Path) -> None:
+    """Make room in `folder`: an earlier export's files go, anything else is a reason to stop."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        present = sorted(path.name for path in folder.iterdir())
+        if present and REQUEST_FILE not in present:
+            raise UsageError(
+                f"{folder} is not empty and does not hold an export; it has {present[0]}",
+                mend="give --output a new folder",
+            )
+        for name in _OURS:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _signature(model: Path, inputs: tuple[TensorSpec, ...]) -> Signature:
+    """What the ONNX file declares, with the integer ranges that the worker knows."""
+    known = {tensor.name: tensor for tensor in inputs}
+    written = signature_from_onnx(model)
+    ranged = (replace(t, low=known[t.name].low, high=known[t.name].high) for t in written.inputs)
+    return replace(written, inputs=tuple(ranged))
+
+
+def _artifact(
+    folder: Path, name: str, source: Source, spec: ExportSpec, signature: Signature, parity: ParityResult
+) -> Artifact:
+    model = read_onnx(folder / MODEL_FILE)
+    files = (MODEL_FILE, *external_files(model))
+    return Artifact(
+        name=name,
+        format="onnx",
+        precision=spec.precision,
+        files=files,
+        signature=signature,
+        sha256=digest_of_files(folder, files),
+        built_on=environment_here().summary(),
+        opset=opset_of(model),
+        source_sha256=source.sha256,
+        parity="passed" if parity.passed else "failed",
+    )

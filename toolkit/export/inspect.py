@@ -1,0 +1,81 @@
+"""What a model is, before anything is done with it.
+
+In: a Source. Out: an Inspection. A PyTorch model is loaded in the worker; an ONNX file is only read.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.export.process import Progress, run_worker
+from toolkit.export.spec import REQUEST_FILE, ExportSpec, WorkerRequest
+from toolkit.models.onnx import check_onnx, count_weights, external_files, opset_of, read_onnx, signature_from_onnx
+from toolkit.models.source import Source
+from toolkit.records import from_data
+from toolkit.tensor import Signature, TensorSpec
+
+#: Operator domains that ONNX Runtime brings itself.
+_BUILT_IN_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """A model's figures. `operators` counts ONNX nodes, or PyTorch's leaf modules; `opset` is ONNX's own.
+
+    `size_bytes`: the files of an ONNX model, the parameters and buffers of a PyTorch one. `signature` is None where
+    a PyTorch model offers no samples to find it with. `unsafe` says what opening the model can do.
+    """
+
+    framework: str
+    signature: Signature | None
+    parameters: int
+    size_bytes: int
+    opset: int | None
+    operators: dict[str, int]
+    unsafe: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def inspect_model(
+    source: Source, inputs: tuple[TensorSpec, ...] = (), *, progress: Progress | None = None
+) -> Inspection:
+    """Look at a model; `inputs` describe those of a PyTorch model without `sample_inputs()`.
+
+    Raises ModelRefused and, when the worker dies, ExportFailed.
+    """
+    return _inspect_onnx(source) if source.framework == "onnx" else _inspect_pytorch(source, inputs, progress)
+
+
+def _inspect_onnx(source: Source) -> Inspection:
+    check_onnx(source.path)
+    model = read_onnx(source.path)
+    files = (source.path, *(source.path.parent / name for name in external_files(model)))
+    custom = sorted({entry.domain for entry in model.opset_import} - _BUILT_IN_DOMAINS)
+    signature = signature_from_onnx(source.path)
+    notes = [f"operators of domain '{domain}' need a library that ONNX Runtime does not have" for domain in custom]
+    notes += [
+        f"axis 0 of '{t.name}' is {t.shape[0] if t.shape else 'absent'}: the batch is fixed"
+        for t in (*signature.inputs, *signature.outputs)
+        if not t.shape or isinstance(t.shape[0], int)
+    ]
+    return Inspection(
+        framework="onnx",
+        signature=signature,
+        parameters=count_weights(model),
+        size_bytes=sum(file.stat().st_size for file in files),
+        opset=opset_of(model),
+        operators=dict(Counter(node.op_type for node in model.graph.node).most_common()),
+        notes=tuple(notes),
+    )
+
+
+def _inspect_pytorch(source: Source, inputs: tuple[TensorSpec, ...], progress: Progress | None) -> Inspection:
+    request = WorkerRequest(action="inspect", source=source, spec=ExportSpec(inputs=inputs, sample_count=1))
+    with tempfile.TemporaryDirectory(prefix="toolkit-inspect-") as folder:
+        found = run_worker(request, Path(folder) / REQUEST_FILE, Path(folder) / "export.log", progress)
+    what = "unpickled, which can run any code hidden in it" if source.entry is None else "Python code, which is run"
+    common = {"framework": source.framework, "opset": None, "unsafe": [f"{source.path} is {what}"]}
+    return from_data(Inspection, found | common, str(source.path))

@@ -1,0 +1,67 @@
+"""What the worker does for an ONNX file: copy it, choose samples, run the original row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from toolkit.errors import ExportFailed
+from toolkit.export.arrays import Array, write_arrays
+from toolkit.export.onnx_source import copy_onnx
+from toolkit.export.onnxruntime import answers_of, chunks, open_onnx, runtime_errors
+from toolkit.export.samples import Arguments, input_specs, samples_for
+from toolkit.export.spec import MODEL_FILE, REFERENCE_FILE, SAMPLES_FILE, WorkerRequest
+from toolkit.models.onnx import check_onnx, signature_from_onnx
+from toolkit.tensor import TensorSpec
+
+
+def export_onnx(request: WorkerRequest, folder: Path, say: Callable[[str], None]) -> tuple[TensorSpec, ...]:
+    """Write model.onnx, samples.npz and reference.npz into `folder`; return the inputs' specs.
+
+    Raises ModelRefused and ExportFailed.
+    """
+    path, spec = request.source.path, request.spec
+    say("copying the model")
+    check_onnx(path)
+    copy_onnx(path, folder)
+    declared = _declared(signature_from_onnx(folder / MODEL_FILE).inputs, spec.inputs)
+    names = tuple(tensor.name for tensor in declared)
+    samples = samples_for(spec, declared, Arguments(accepted=names, required=names), None)
+    write_arrays(folder / SAMPLES_FILE, samples)
+    say(f"running the original on {len(samples[names[0]])} samples")
+    write_arrays(folder / REFERENCE_FILE, _reference(path, samples))
+    return input_specs(samples, declared)
+
+
+def _declared(inputs: tuple[TensorSpec, ...], given: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    """The file's own inputs with the axis names' lengths and integer ranges that the user gave."""
+    by_name = {tensor.name: tensor for tensor in given}
+    unknown = set(by_name) - {tensor.name for tensor in inputs}
+    if unknown:
+        takes = ", ".join(tensor.name for tensor in inputs)
+        raise ExportFailed(f"--input names '{min(unknown)}', and the model takes: {takes}", mend="use its own names")
+    merged = []
+    for tensor in inputs:
+        user = by_name.get(tensor.name, tensor)
+        if user.dtype != tensor.dtype or len(user.shape) != len(tensor.shape):
+            raise ExportFailed(f"--input {user.text()} does not fit the model's {tensor.text()}", mend="leave it out")
+        merged.append(replace(user, shape=(*tensor.shape[:1], *user.shape[1:])))
+    return tuple(merged)
+
+
+def _reference(path: Path, samples: dict[str, Array]) -> dict[str, Array]:
+    session = open_onnx(path)
+    try:
+        answers = [answers_of(session, row) for row in chunks(samples, 1)]
+    except runtime_errors() as err:
+        raise ExportFailed(
+            f"{path}: ONNX Runtime cannot run it on one of the samples: {str(err).splitlines()[0]}",
+            mend="give samples that make sense to it: --samples FILE, or --input NAME:DTYPE:DIM,...:LOW..HIGH",
+        ) from err
+    for name, array in answers[0].items():
+        if array.ndim == 0 or len(array) != 1:
+            raise ExportFailed(f"{path}: output '{name}' has shape {list(array.shape)} for one row, not a batch of one")
+    return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}

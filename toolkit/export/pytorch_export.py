@@ -1,0 +1,135 @@
+"""What the worker does for a PyTorch model: load, sample, run the original row by row, export; or only look."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from toolkit.errors import ExportFailed, ToolkitError
+from toolkit.export.arrays import Array, write_arrays
+from toolkit.export.pytorch_run import check_two_rows, forward_arguments, reference_by_row
+from toolkit.export.samples import input_specs, samples_for
+from toolkit.export.spec import (
+    HELD_OUT_FILE,
+    HELD_OUT_REFERENCE_FILE,
+    MODEL_FILE,
+    REFERENCE_FILE,
+    SAMPLES_FILE,
+    WorkerRequest,
+)
+from toolkit.export.torch_onnx import export_program, save_program
+from toolkit.models.pytorch import ModelFile, customer_code, load_pytorch
+from toolkit.tensor import BATCH, Signature, TensorSpec, dtype_from_numpy
+
+
+def export_pytorch(request: WorkerRequest, folder: Path, say: Callable[[str], None]) -> tuple[TensorSpec, ...]:
+    """Write model.onnx, samples.npz, reference.npz and the held-out files; return the inputs' specs."""
+    path, spec = request.source.path, request.spec
+    say("loading the model")
+    model = load_pytorch(request.source, seed=spec.seed)
+    samples = _samples(request, model)
+    inputs = input_specs(samples, spec.inputs)
+    _check_batch_axes(inputs)
+    say(f"running the original on {_rows(samples)} samples")
+    reference = reference_by_row(model, path, samples)
+    _check_names(samples, reference)
+    two = {name: np.resize(array, (2, *array.shape[1:])) for name, array in samples.items()}
+    check_two_rows(model, path, two)
+    write_arrays(folder / SAMPLES_FILE, samples)
+    write_arrays(folder / REFERENCE_FILE, reference)
+    _write_held_out(model, path, folder, samples, say)
+    say("exporting to ONNX")
+    rows = {name: torch.from_numpy(array) for name, array in two.items()}
+    program = export_program(model, path, inputs, rows, tuple(reference), spec.opset)
+    save_program(program, folder / MODEL_FILE)
+    return inputs
+
+
+def inspect_pytorch(request: WorkerRequest, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """The figures of a model without exporting it; a signature only where samples can be had. Writes nothing."""
+    say("loading the model")
+    model = load_pytorch(request.source, seed=request.spec.seed)
+    parameters = list(model.module.parameters())
+    tensors = [*parameters, *model.module.buffers()]
+    leaves = (module for module in model.module.modules() if not any(module.children()))
+    signature, note = _signature(request, model)
+    return {
+        "signature": signature,
+        "parameters": sum(p.numel() for p in parameters),
+        "size_bytes": sum(t.numel() * t.element_size() for t in tensors),
+        "operators": dict(Counter(type(module).__name__ for module in leaves).most_common()),
+        "notes": [note] if note else [],
+    }
+
+
+def _signature(request: WorkerRequest, model: ModelFile) -> tuple[Signature | None, str]:
+    try:
+        samples = _samples(request, model)
+        reference = reference_by_row(model, request.source.path, {name: array[:1] for name, array in samples.items()})
+    except ToolkitError as err:
+        return None, err.message
+    outputs = (
+        TensorSpec(name=name, dtype=dtype_from_numpy(array.dtype).name, shape=(BATCH, *array.shape[1:]))
+        for name, array in reference.items()
+    )
+    return Signature(inputs=input_specs(samples, request.spec.inputs), outputs=tuple(outputs)), ""
+
+
+def _samples(request: WorkerRequest, model: ModelFile) -> dict[str, Array]:
+    spec, path = request.spec, request.source.path
+    sample = model.sample_inputs
+    offered = partial(_offered, sample, path, spec.seed, spec.sample_count) if sample else None
+    return samples_for(spec, spec.inputs, forward_arguments(model.module), offered)
+
+
+def _offered(sample_inputs: Callable[[int, int], Any], path: Path, seed: int, count: int) -> Any:
+    with customer_code(path, f"sample_inputs({seed}, {count})", ExportFailed):
+        return sample_inputs(seed, count)
+
+
+def _rows(arrays: dict[str, Array]) -> int:
+    return len(next(iter(arrays.values())))
+
+
+def _check_batch_axes(inputs: tuple[TensorSpec, ...]) -> None:
+    for tensor in inputs:
+        if not tensor.is_batchable:
+            raise ExportFailed(
+                f"input '{tensor.name}' has no batch: axis 0 of {tensor.text()} is not '{BATCH}'",
+                mend=f"declare it with a first axis named {BATCH}, for example {tensor.name}:float32:{BATCH},...",
+            )
+
+
+def _check_names(samples: dict[str, Array], reference: dict[str, Array]) -> None:
+    both = sorted(set(samples) & set(reference))
+    if both:
+        raise ExportFailed(
+            f"'{both[0]}' is the name of an input and of an output", mend="define OUTPUT_NAMES in the model's file"
+        )
+
+
+def _write_held_out(
+    model: ModelFile, path: Path, folder: Path, samples: dict[str, Array], say: Callable[[str], None]
+) -> None:
+    if model.held_out is None:
+        return
+    with customer_code(path, "held_out()", ExportFailed):
+        inputs, labels = model.held_out()
+        inputs, labels = dict(inputs), np.asarray(labels)
+    if set(inputs) != set(samples) or labels.ndim != 1 or any(len(a) != len(labels) for a in inputs.values()):
+        shapes = ", ".join(f"{name} {list(np.shape(array))}" for name, array in inputs.items())
+        raise ExportFailed(
+            f"{path}: held_out() gives {shapes} and labels {list(labels.shape)}; expected {', '.join(samples)}"
+            " with one row per label",
+            mend="return ({input name: array}, labels)",
+        )
+    say(f"running the original on {len(labels)} held-out samples")
+    arrays = {name: np.asarray(inputs[name]) for name in samples}
+    write_arrays(folder / HELD_OUT_FILE, {f"input.{n}": a for n, a in arrays.items()} | {"label": labels})
+    write_arrays(folder / HELD_OUT_REFERENCE_FILE, reference_by_row(model, path, arrays))

@@ -1,0 +1,150 @@
+"""The rows that a model is exported and compared with: where they come from, and whether they fit the model.
+
+In: an ExportSpec and what is known of the inputs. Out: arrays by input name, one row per sample, and their specs.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.errors import ExportFailed, UsageError
+from toolkit.export.arrays import read_arrays
+from toolkit.export.spec import ExportSpec
+from toolkit.tensor import BATCH, TensorSpec, dtype_from_numpy, random_tensor
+
+Array = np.ndarray[Any, Any]
+
+#: Length of a named axis other than the batch in random samples: five halvings of a vision model leave 2 of it.
+AXIS_LENGTH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """The inputs that a model takes, in its own order. `any_name`: it takes names beyond these too."""
+
+    accepted: tuple[str, ...]
+    required: tuple[str, ...]
+    any_name: bool = False
+
+
+def samples_for(
+    spec: ExportSpec, declared: tuple[TensorSpec, ...], arguments: Arguments, offered: Callable[[], Any] | None
+) -> dict[str, Array]:
+    """At most `sample_count` rows in the order of `arguments`: from `spec.samples`, else `offered`, else at random.
+
+    Raises ExportFailed when they do not fit the model, UsageError when a file of them cannot be used.
+    """
+    if spec.samples is not None:
+        origin, arrays = str(spec.samples), read_samples(spec.samples, declared, arguments)
+    elif offered is not None:
+        origin, arrays = "sample_inputs()", offered()
+    elif declared:
+        origin, arrays = "--input", random_samples(declared, spec.sample_count, spec.seed)
+    else:
+        raise ExportFailed(
+            f"nothing says what the inputs look like; the model takes: {', '.join(arguments.accepted) or 'any names'}",
+            mend="define sample_inputs(seed, n) in the model's file, or give --input NAME:DTYPE:batch,DIM,...",
+        )
+    rows = _checked(origin, arrays, declared, arguments)
+    order = [*(n for n in arguments.accepted if n in rows), *(n for n in rows if n not in arguments.accepted)]
+    return {name: rows[name][: spec.sample_count] for name in order}
+
+
+def random_samples(declared: tuple[TensorSpec, ...], rows: int, seed: int) -> dict[str, Array]:
+    """Seeded rows for declared inputs, each input from a stream of its own."""
+    axes = {d for tensor in declared for d in tensor.shape if isinstance(d, str)}
+    sizes = dict.fromkeys(sorted(axes), AXIS_LENGTH) | {BATCH: rows}
+    return {tensor.name: random_tensor(tensor, sizes, seed + index) for index, tensor in enumerate(declared)}
+
+
+def read_samples(path: Path, declared: tuple[TensorSpec, ...], arguments: Arguments) -> dict[str, Array]:
+    """An .npz by input name, an .npy for the only input, or a folder of NAME.npy files."""
+    if path.is_dir():
+        return {file.stem: _read_array(file) for file in sorted(path.glob("*.npy"))}
+    if path.suffix == ".npz":
+        return read_arrays(path)
+    if path.suffix != ".npy":
+        raise UsageError(f"--samples {path} is none of .npz, .npy or a folder of .npy files")
+    names = tuple(tensor.name for tensor in declared) or arguments.required
+    if len(names) != 1:
+        raise UsageError(
+            f"--samples {path} holds one array, and the model takes {len(names)}: {', '.join(names)}",
+            mend="save an .npz with one array by input name",
+        )
+    return {names[0]: _read_array(path)}
+
+
+def input_specs(samples: Mapping[str, Array], declared: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    """What is known of each input: as declared, else as sampled with a batch axis; integers with the range seen."""
+    by_name = {tensor.name: tensor for tensor in declared}
+    return tuple(_input_spec(name, array, by_name.get(name)) for name, array in samples.items())
+
+
+def _input_spec(name: str, array: Array, declared: TensorSpec | None) -> TensorSpec:
+    shape: tuple[int | str, ...] = (BATCH, *array.shape[1:])
+    tensor = declared or TensorSpec(name=name, dtype=dtype_from_numpy(array.dtype).name, shape=shape)
+    if array.dtype.kind in "iu" and tensor.low is None and array.size:
+        return replace(tensor, low=int(array.min()), high=int(array.max()))
+    return tensor
+
+
+def _read_array(path: Path) -> Array:
+    try:
+        array: Array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as err:
+        raise UsageError(f"--samples {path} cannot be read: {err}") from err
+    return array
+
+
+def _checked(origin: str, arrays: Any, declared: tuple[TensorSpec, ...], arguments: Arguments) -> Mapping[str, Array]:
+    if not isinstance(arrays, Mapping) or not all(isinstance(a, np.ndarray) for a in arrays.values()) or not arrays:
+        raise ExportFailed(
+            f"{origin} gave a {type(arrays).__name__}; expected numpy arrays by input name",
+            mend="return {'image': array} with one row per sample",
+        )
+    _check_names(origin, tuple(arrays), arguments)
+    rows = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
+    if len(set(rows.values())) != 1 or 0 in rows.values():
+        counts = ", ".join(f"{name} {n}" for name, n in rows.items())
+        raise ExportFailed(f"{origin}: inputs need the same number of rows, at least one; found {counts}")
+    by_name = {tensor.name: tensor for tensor in declared}
+    for name, array in arrays.items():
+        _check_array(origin, name, array, by_name.get(name))
+    return arrays
+
+
+def _check_names(origin: str, names: tuple[str, ...], arguments: Arguments) -> None:
+    takes = ", ".join(arguments.accepted)
+    unknown = [n for n in names if n not in arguments.accepted and not arguments.any_name]
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], arguments.accepted, n=1)
+        raise ExportFailed(
+            f"{origin} gives an input '{unknown[0]}' that the model does not take; it takes: {takes}",
+            mend=f"rename it to '{close[0]}'" if close else f"use the model's own names: {takes}",
+        )
+    missing = [n for n in arguments.required if n not in names]
+    if missing:
+        raise ExportFailed(f"{origin} lacks the input '{missing[0]}'; the model takes: {takes}", mend="add it")
+
+
+def _check_array(origin: str, name: str, array: Array, declared: TensorSpec | None) -> None:
+    try:
+        dtype = dtype_from_numpy(array.dtype).name
+    except UsageError as err:
+        raise ExportFailed(f"{origin}: input '{name}': {err.message}", mend=err.mend) from err
+    if declared is None:
+        return
+    fits = len(declared.shape) == array.ndim and all(
+        isinstance(d, str) or d == n for d, n in zip(declared.shape, array.shape, strict=True)
+    )
+    if dtype != declared.dtype or not fits:
+        raise ExportFailed(
+            f"{origin}: input '{name}' is {dtype} {list(array.shape)}; expected {declared.text()}",
+            mend="give samples of the declared dtype and shape",
+        )

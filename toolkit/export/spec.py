@@ -1,0 +1,67 @@
+"""What the export is asked to do; and the request that the worker process is handed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from toolkit.errors import UsageError
+from toolkit.export.parity import Tolerance
+from toolkit.models.source import Source
+from toolkit.tensor import TensorSpec
+
+REQUEST_FILE = "request.json"
+MODEL_FILE = "model.onnx"
+SAMPLES_FILE = "samples.npz"
+REFERENCE_FILE = "reference.npz"
+HELD_OUT_FILE = "held_out.npz"
+HELD_OUT_REFERENCE_FILE = "held_out_reference.npz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSpec:
+    """How to export. `inputs` name the axes; arrays come from `samples`, else from the model file, else at random.
+
+    `samples` is an .npz by input name, an .npy for a model of one input, or a folder of NAME.npy files.
+    `tolerance` None means the table in parity.py, by dtype.
+    """
+
+    inputs: tuple[TensorSpec, ...] = ()
+    samples: Path | None = None
+    opset: int = 20
+    batch_sizes: tuple[int, ...] = (1, 2, 3, 8)
+    seed: int = 0
+    precision: Literal["fp32"] = "fp32"
+    tolerance: Tolerance | None = None
+    sample_count: int = 64
+
+    def __post_init__(self) -> None:
+        if self.precision != "fp32":
+            raise UsageError(f"precision '{self.precision}' cannot be exported", mend="use fp32")
+        if self.sample_count < 1 or not self.batch_sizes or min(self.batch_sizes) < 1:
+            raise UsageError(f"batch sizes {self.batch_sizes} with {self.sample_count} samples prove nothing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRequest:
+    """What `python -m toolkit.export.worker` reads. Its paths are relative to the folder of the request."""
+
+    action: Literal["export", "inspect"]
+    source: Source
+    spec: ExportSpec
+
+    def relative_to(self, folder: Path) -> WorkerRequest:
+        """The request with paths as seen from `folder`, so that both can be moved together."""
+        return self._with_paths(lambda path: Path(os.path.relpath(path.resolve(), folder.resolve())))
+
+    def resolved_from(self, folder: Path) -> WorkerRequest:
+        """The request with absolute paths, read from a file in `folder`."""
+        return self._with_paths(lambda path: (folder / path).resolve())
+
+    def _with_paths(self, moved: Callable[[Path], Path]) -> WorkerRequest:
+        samples = None if self.spec.samples is None else moved(self.spec.samples)
+        source = replace(self.source, path=moved(self.source.path))
+        return replace(self, source=source, spec=replace(self.spec, samples=samples))

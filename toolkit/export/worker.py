@@ -1,0 +1,83 @@
+"""`python -m toolkit.export.worker request.json [FOLDER]`: the process in which customers' code runs.
+
+In: a WorkerRequest; its paths are relative to the file. Out, in FOLDER (by default the request's): model.onnx,
+samples.npz, reference.npz and, where the model file has `held_out()`, the held-out files. With `--channel FD` every
+message to the parent is a JSON line on that socket, and the parent's death ends this process and its children.
+What is not a known failure crashes with a traceback: standard error is the export log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import ToolkitError
+from toolkit.export.spec import WorkerRequest
+from toolkit.extras import require
+from toolkit.records import read_json, to_data
+
+Say = Callable[[str], None]
+
+
+def main(arguments: list[str]) -> int:
+    """Serve one request; the exit code is 0 or that of the error."""
+    parser = argparse.ArgumentParser(prog="python -m toolkit.export.worker", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("request", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--channel", type=int)
+    options = parser.parse_args(arguments)
+    send = _printed if options.channel is None else _tethered(socket.socket(fileno=options.channel))
+    try:
+        request = read_json(options.request, WorkerRequest).resolved_from(options.request.parent)
+        result = serve(request, options.folder or options.request.parent, lambda phase: send({"phase": phase}))
+    except ToolkitError as err:
+        traceback.print_exc()
+        send({"failed": type(err).__name__, "message": err.message, "mend": err.mend})
+        return err.exit_code
+    send({"done": to_data(result)})
+    return 0
+
+
+def serve(request: WorkerRequest, folder: Path, say: Say) -> Any:
+    """Do what `request` asks. Raises a ToolkitError for the known causes, anything at all for the others."""
+    if request.source.framework == "onnx":
+        from toolkit.export.onnx_export import export_onnx
+
+        return export_onnx(request, folder, say)
+    require("torch")
+    require("onnxscript")
+    from toolkit.export.pytorch_export import export_pytorch, inspect_pytorch
+
+    action = export_pytorch if request.action == "export" else inspect_pytorch
+    return action(request, folder, say)
+
+
+def _printed(message: dict[str, Any]) -> None:
+    text = message.get("phase")
+    if text:
+        sys.stderr.write(f"{text}\n")
+
+
+def _tethered(channel: socket.socket) -> Callable[[dict[str, Any]], None]:
+    def watch() -> None:
+        channel.recv(1)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    def send(message: dict[str, Any]) -> None:
+        channel.sendall(json.dumps(message).encode() + b"\n")
+
+    threading.Thread(target=watch, daemon=True).start()
+    return send
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,120 @@
+"""What the load engine wrote down: one row per finished request as plain arrays, and the edges of the window.
+
+Everything is kept, the warm-up too; what counts is decided afterwards, so that every figure can be computed again.
+Times are perf_counter_ns of the driving machine. It does not know how the rows came about.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import ConfigurationError
+from toolkit.load.http import CONNECTION_CLOSED, CONNECTION_REFUSED, MALFORMED_RESPONSE, TIMED_OUT
+from toolkit.records import write_bytes
+
+Ended = Literal["complete", "interrupted", "server lost"]
+
+#: A class of error beyond those of the connection: the answer came, and was not the expected one.
+WRONG_ANSWER = -5
+KINDS = {
+    CONNECTION_REFUSED: "connection refused",
+    CONNECTION_CLOSED: "connection closed",
+    TIMED_OUT: "timed out",
+    MALFORMED_RESPONSE: "malformed response",
+    WRONG_ANSWER: "wrong answer",
+}
+_COLUMNS = {
+    "intended_ns": np.int64,
+    "sent_ns": np.int64,
+    "first_ns": np.int64,
+    "done_ns": np.int64,
+    "status": np.int16,
+    "payload": np.int32,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampledAnswer:
+    """The answer to one request of payload `payload`; `header_length` is its Inference-Header-Content-Length."""
+
+    payload: int
+    header_length: int | None
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Records:
+    """Finished requests in the order of their intended sends, and the window that is to be judged.
+
+    `status` is the HTTP status, or a negative class of error (KINDS). `sent_ns` is when the first byte really went
+    out, `first_ns` when the first byte of the answer was seen, `done_ns` when the last. `client_cpu_ns` is CPU time
+    of this process within the window. `checked` answers were compared with what was expected. `answers` are samples,
+    which are not written to the file.
+    """
+
+    intended_ns: NDArray[np.int64]
+    sent_ns: NDArray[np.int64]
+    first_ns: NDArray[np.int64]
+    done_ns: NDArray[np.int64]
+    status: NDArray[np.int16]
+    payload: NDArray[np.int32]
+    window_start_ns: int
+    window_end_ns: int
+    client_cpu_ns: int
+    checked: int = 0
+    ended: Ended = "complete"
+    answers: tuple[SampledAnswer, ...] = ()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the point."""
+        return self.ended == "interrupted"
+
+    @property
+    def succeeded(self) -> NDArray[np.bool_]:
+        """Which requests got an HTTP 2xx that was not found wrong."""
+        return (self.status >= 200) & (self.status < 300)
+
+    @property
+    def in_window(self) -> NDArray[np.bool_]:
+        """Which requests were meant to be sent within the window; how long they took does not matter."""
+        return (self.intended_ns >= self.window_start_ns) & (self.intended_ns < self.window_end_ns)
+
+
+def kind_of(status: int) -> str:
+    """A status or class of error in words: "HTTP 503", "timed out"."""
+    return KINDS.get(status, f"HTTP {status}")
+
+
+def columns_from_rows(rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """The columns of Records from rows of six integers in their order, sorted by the intended send."""
+    ordered = rows[np.argsort(rows[:, 0], kind="stable")]
+    return {name: ordered[:, index].astype(dtype) for index, (name, dtype) in enumerate(_COLUMNS.items())}
+
+
+def write_records(path: Path, records: Records) -> None:
+    """Write records as a compressed npz, whole or not at all. Raises EnvironmentProblem."""
+    content = io.BytesIO()
+    arrays = {f.name: np.asarray(getattr(records, f.name)) for f in fields(records) if f.name != "answers"}
+    np.savez_compressed(content, **arrays)
+    write_bytes(path, content.getvalue())
+
+
+def read_records(path: Path) -> Records:
+    """Read what `write_records` wrote. Raises ConfigurationError for anything else."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            columns = {name: file[name].astype(dtype, casting="safe") for name, dtype in _COLUMNS.items()}
+            numbers = {n: int(file[n]) for n in ("window_start_ns", "window_end_ns", "client_cpu_ns", "checked")}
+            return Records(**columns, **numbers, ended=str(file["ended"]))  # type: ignore[arg-type]
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as err:
+        raise ConfigurationError(
+            f"{path} does not hold request records: {err}", mend="measure the point again"
+        ) from err

@@ -1,0 +1,220 @@
+"""A PoC folder: `poc.yaml` and what it names. The only module that knows how such a folder looks.
+
+In: a folder, and what the command line changes about it. Out: a Poc, every default filled in, or a
+ConfigurationError that names the file and the field. Nothing is run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import ConfigurationError, UsageError
+from toolkit.export.parity import Tolerance
+from toolkit.families import FAMILIES
+from toolkit.families.family import Family
+from toolkit.load.pattern import Load
+from toolkit.load.slo import Slo, slo_from_text
+from toolkit.records import SCHEMA, from_data, read_yaml
+from toolkit.repository.pipeline import Pipeline
+from toolkit.tune.decision import Candidate
+
+FILE = "poc.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """How a model is exported. `inputs` are `NAME:DTYPE:DIM,...` texts, for a model file without `sample_inputs`."""
+
+    inputs: tuple[str, ...] = ()
+    sample_count: int = 64
+    opset: int = 20
+    tolerance: Tolerance | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """One model. `config` is a partial ModelConfig in Triton's own field names."""
+
+    source: str
+    samples: str | None = None
+    labels: tuple[str, ...] = ()
+    export: ExportOptions = field(default_factory=ExportOptions)
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSpec:
+    """One python-backend step of the toolkit's; its settings are the `parameters` of `config`."""
+
+    step: str
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """The configurations to measure: by name, per repository entry, a partial ModelConfig."""
+
+    candidates: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: {"as-configured": {}})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityOptions:
+    """Live parity: how many clients send at once, and how many samples (all held-out ones count besides)."""
+
+    clients: int = 16
+    requests: int = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PocFile:
+    """poc.yaml, key by key."""
+
+    family: str
+    title: str
+    models: dict[str, ModelSpec]
+    loads: tuple[Load, ...]
+    slo: str
+    steps: dict[str, StepSpec] = field(default_factory=dict)
+    pipeline: Pipeline | None = None
+    search: Search = field(default_factory=Search)
+    parity: ParityOptions = field(default_factory=ParityOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poc:
+    """A PoC ready to run. `file` holds what poc.yaml says after `smoke:` and the command line were applied."""
+
+    name: str
+    folder: Path
+    file: PocFile
+    family: Family
+    slo: Slo
+    smoke: bool
+
+    @property
+    def measured(self) -> str:
+        """The repository entry that a customer calls, and that is measured."""
+        return self.file.pipeline.name if self.file.pipeline else next(iter(self.file.models))
+
+    @property
+    def model(self) -> str:
+        """The model whose answers parity compares: the one that makes the last answer."""
+        names = [s.model for s in self.file.pipeline.steps] if self.file.pipeline else list(self.file.models)
+        return [n for n in names if n in self.file.models][-1]
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The configurations to measure, in the order of poc.yaml."""
+        return tuple(Candidate(name=n, config=c) for n, c in self.file.search.candidates.items())
+
+    def source_of(self, model: str) -> str:
+        """The MODEL text of a model, its path made absolute."""
+        return str(self.folder / self.file.models[model].source)
+
+
+def read_poc(folder: Path, *, smoke: bool = False, settings: tuple[str, ...] = (), model: str | None = None) -> Poc:
+    """Read `folder/poc.yaml`.
+
+    smoke: apply its `smoke:` overrides (also when POC_FAST=1). settings: `KEY=VALUE` texts, KEY a dotted path, VALUE
+    YAML. model: a MODEL in place of the one in poc.yaml. Raises ConfigurationError and UsageError.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise ConfigurationError(f"{folder} is not a PoC folder: it has no {FILE}", mend="toolkit new NAME --model MODEL")
+    data = read_yaml(path)
+    smoke = smoke or os.environ.get("POC_FAST") == "1"
+    overrides = data.pop("smoke", {})
+    data = merged(data, overrides) if smoke else data
+    for text in settings:
+        data = merged(data, _setting_from_text(text))
+    if data.pop("schema", None) != SCHEMA:
+        raise ConfigurationError(f"{path}: schema is missing or not {SCHEMA}", mend=f"write `schema: {SCHEMA}` on top")
+    file = from_data(PocFile, data, str(path))
+    return _poc(file if model is None else _with_model(file, model), folder.resolve().name, path, smoke)
+
+
+def read_resolved(path: Path, name: str) -> Poc:
+    """The PoC that a run really ran, from the resolved file in its run folder. Its sources may be gone by now."""
+    return _poc(from_data(PocFile, read_yaml(path), str(path)), name, path, False)
+
+
+def _poc(file: PocFile, name: str, path: Path, smoke: bool) -> Poc:
+    poc = Poc(
+        name=name,
+        folder=path.parent.resolve(),
+        file=file,
+        family=_family(file.family, path),
+        slo=slo_from_text(file.slo, where=f"{path}: slo"),
+        smoke=smoke,
+    )
+    _check(poc, path)
+    return poc
+
+
+def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `change` laid over it: mappings merge key by key, everything else is replaced.
+
+    A mapping that names candidates replaces the whole set, so that `smoke:` can measure fewer.
+    """
+    result = dict(base)
+    for key, value in change.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping) and key != "candidates"
+        result[key] = merged(result[key], value) if both else value
+    return result
+
+
+def _setting_from_text(text: str) -> dict[str, Any]:
+    import yaml
+
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--set '{text}' is not KEY=VALUE", mend="for example --set parity.clients=8")
+    try:
+        data = yaml.safe_load(value)
+    except yaml.YAMLError as err:
+        raise UsageError(f"--set '{text}': the value is not YAML") from err
+    for part in reversed(key.split(".")):
+        data = {part: data}
+    return dict(data)
+
+
+def _with_model(file: PocFile, model: str) -> PocFile:
+    from dataclasses import replace
+
+    if len(file.models) != 1:
+        raise UsageError("--model needs a PoC with one model", mend="use --set models.NAME.source=MODEL")
+    path, colon, entry = model.partition(":")
+    ((name, spec),) = file.models.items()
+    source = f"{Path(path).resolve()}{colon}{entry}"
+    return replace(file, models={name: replace(spec, source=source)})
+
+
+def _family(name: str, path: Path) -> Family:
+    if name not in FAMILIES:
+        raise ConfigurationError(f"{path}: family is '{name}'; expected one of {', '.join(FAMILIES)}")
+    return FAMILIES[name]
+
+
+def _check(poc: Poc, path: Path) -> None:
+    """What the field types cannot say."""
+    file = poc.file
+    entries = {*file.models, *file.steps, *([file.pipeline.name] if file.pipeline else [])}
+    if not file.models:
+        raise ConfigurationError(f"{path}: models is empty; name at least one model")
+    if len(file.models) > 1 and file.pipeline is None:
+        raise ConfigurationError(f"{path}: {len(file.models)} models and no pipeline", mend="add a `pipeline:`")
+    if not file.loads:
+        raise ConfigurationError(f"{path}: loads is empty; name at least one", mend="loads: [{clients: 8}]")
+    for step in file.pipeline.steps if file.pipeline else ():
+        if step.model not in entries:
+            raise ConfigurationError(f"{path}: pipeline step '{step.model}' is neither under models nor under steps")
+    for name, config in file.search.candidates.items():
+        for entry in config:
+            if entry not in entries:
+                raise ConfigurationError(
+                    f"{path}: search.candidates.{name}.{entry} is not an entry; entries: {', '.join(sorted(entries))}"
+                )

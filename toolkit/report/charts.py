@@ -1,0 +1,201 @@
+"""Charts chosen by the shape of the data: values of the load stage in, Altair charts out, and SVG without a browser.
+
+Text and rules take the reader's text colour (`currentColor`), series take mid-tones, so that one SVG reads on light and
+on dark. Every chart's `description` is its text alternative. This module does not know the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+from toolkit.extras import require
+from toolkit.load.measurement import ModelSplit, TimeSplit
+from toolkit.load.slo import Slo
+from toolkit.report.descriptions import (
+    PARTS,
+    charted_percentile,
+    describe_batch_sizes,
+    describe_latency_throughput,
+    describe_time_split,
+    part_s,
+    percentile,
+    percentile_name,
+)
+from toolkit.tune.decision import Decision, Trial
+from toolkit.tune.words import time_text
+
+#: Okabe and Ito's palette for colour-blind readers (jfly.uni-koeln.de/color), without the two that fade on white.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+#: Fonts of one set of metrics, so that text is as wide for the reader as it was when the labels were placed.
+FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
+
+#: By part of the mean request: the server's in colour, what is outside the server last.
+PART_COLOURS = ("#E69F00", "#56B4E9", "#0072B2", "#009E73", "#CC79A7", "#6F7782", "#AEB4BC")
+
+#: Latencies that span more than this ratio are drawn on a logarithmic axis, where the SLO line stays apart from zero.
+LOG_RATIO = 20
+
+
+def latency_throughput_chart(
+    trials: tuple[Trial, ...], slo: Slo, *, decision: Decision | None = None, mark: str = "", width: int = 720
+) -> Any:
+    """Tail latency (ms) over throughput (requests/s): a line per candidate, 95 % intervals, SLO line, the chosen ringed.
+
+    Filled points pass, hollow ones do not. `mark` is drawn across the plot. Returns an altair.Chart.
+    """
+    alt = require("altair")
+    q, limit_s = charted_percentile(slo)
+    rows = _latency_rows(trials, q)
+    x = alt.X("throughput:Q", title="Throughput (requests/s)", scale=alt.Scale(zero=True, nice=True))
+    y = alt.Y("latency:Q", title=f"{percentile_name(q)} latency (ms)", scale=_latency_scale(alt, rows, limit_s))
+    series = _series(alt, [trial.candidate.name for trial in trials], width)
+    base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=series["color"])
+    layers = [
+        *_watermark(alt, mark, width),
+        base.mark_line(strokeWidth=1.75).encode(order="order:O"),
+        base.mark_rule(strokeWidth=1.25, opacity=0.7).encode(y=alt.Y("low:Q"), y2="high:Q"),
+        base.mark_point(size=64, filled=True, opacity=1).encode(**series).transform_filter("datum.passed"),
+        base.mark_point(size=56, strokeWidth=1.75, opacity=1).encode(**series).transform_filter("!datum.passed"),
+        *_slo_line(alt, q, limit_s),
+        *_ring(alt, rows, decision, x, y),
+    ]
+    text = describe_latency_throughput(trials, slo, decision)
+    return _finished(alt, alt.layer(*layers), "latency-throughput", text, width, round(width * 0.3 + 150))
+
+
+def time_split_chart(splits: Iterable[tuple[str, TimeSplit]], *, width: int = 720) -> Any:
+    """The mean request taken apart: one stacked bar (ms) per label, in the order given. Returns an altair.Chart."""
+    alt = require("altair")
+    splits = tuple(splits)
+    rows = [
+        {"label": label, "part": part, "order": order, "time": part_s(split, part) * 1e3}
+        for label, split in splits
+        for order, part in enumerate(PARTS)
+    ]
+    legend = alt.Legend(title=None, columns=len(PARTS) if width > 500 else 4)
+    chart = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_bar(height={"band": 0.62})
+        .encode(
+            x=alt.X("time:Q", title="Mean time per request (ms)", stack="zero", axis=alt.Axis(grid=True)),
+            y=alt.Y("label:N", title=None, sort=[label for label, _ in splits], axis=alt.Axis(grid=False)),
+            color=alt.Color("part:N", scale=alt.Scale(domain=PARTS, range=PART_COLOURS), legend=legend),
+            order=alt.Order("order:O"),
+        )
+    )
+    return _finished(alt, chart, "time-split", describe_time_split(splits), width, 90 + 34 * len(splits))
+
+
+def batch_size_chart(model: ModelSplit, *, width: int = 350) -> Any:
+    """How many executions of one served model ran at each batch size. Returns an altair.Chart."""
+    alt = require("altair")
+    rows = [{"size": batch.size, "executions": batch.executions} for batch in model.batches]
+    chart = (
+        alt.Chart(alt.Data(values=rows), title=alt.TitleParams(model.model, anchor="start", limit=width - 20))
+        .mark_bar(color=PALETTE[0])
+        .encode(
+            x=alt.X("size:O", title="Batch size of an execution", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+            y=alt.Y("executions:Q", title="Executions", axis=alt.Axis(tickMinStep=1)),
+        )
+    )
+    return _finished(alt, chart, "batch-sizes", describe_batch_sizes(model), width, 220)
+
+
+def svg(chart: Any, *, key: str = "") -> str:
+    """The chart as an SVG element with a title and its text alternative; `key` keeps ids apart within one document."""
+    text: str = require("vl_convert").vegalite_to_svg(chart.to_dict())
+    name = f"{chart.name}{key and '-'}{key}"
+    head = f'<svg role="img" aria-labelledby="{name}-title {name}-desc" '
+    title = escape(chart.name.replace("-", " ").capitalize())
+    body = f'<title id="{name}-title">{title}</title><desc id="{name}-desc">{escape(chart.description)}</desc>'
+    start, inner = text.split(">", 1)
+    return f"{start.replace('<svg ', head, 1)}>{body}{inner}"
+
+
+# --- parts of the latency-throughput chart ----------------------------------------------------------------------------
+
+
+def _latency_rows(trials: tuple[Trial, ...], q: float) -> list[dict[str, Any]]:
+    rows = []
+    for trial in trials:
+        for order, point in enumerate(trial.points):
+            quantile = percentile(point.measurement, q)
+            if quantile is None:
+                continue
+            ends = (quantile.low_s, quantile.value_s), (quantile.high_s, quantile.value_s)
+            low, high = (value if end is None else end for end, value in ends)
+            rows.append(
+                {"candidate": trial.candidate.name, "load": point.load.name, "order": order}
+                | {"throughput": point.measurement.throughput_per_s, "passed": point.outcome == "PASS"}
+                | {"latency": quantile.value_s * 1e3, "low": low * 1e3, "high": high * 1e3}
+            )
+    return rows
+
+
+def _latency_scale(alt: Any, rows: list[dict[str, Any]], limit_s: float | None) -> Any:
+    values = [v for row in rows for v in (row["low"], row["high"])] + ([limit_s * 1e3] if limit_s else [])
+    if values and min(values) > 0 and max(values) / min(values) > LOG_RATIO:
+        return alt.Scale(type="log", domain=[min(values) * 0.8, max(values) * 1.25])
+    return alt.Scale(zero=True, domain=[0, max(values) * 1.12] if values else alt.Undefined)
+
+
+def _series(alt: Any, names: list[str], width: int) -> dict[str, Any]:
+    legend = alt.Legend(
+        title=None, columns=3 if width > 500 else 1, labelLimit=width // 3 if width > 500 else width - 60
+    )
+    colours = [PALETTE[i % len(PALETTE)] for i in range(len(names))]
+    shapes = [SHAPES[i % len(SHAPES)] for i in range(len(names))]
+    return {
+        "color": alt.Color("candidate:N", scale=alt.Scale(domain=names, range=colours), legend=legend),
+        "shape": alt.Shape("candidate:N", scale=alt.Scale(domain=names, range=shapes), legend=legend),
+    }
+
+
+def _slo_line(alt: Any, q: float, limit_s: float | None) -> list[Any]:
+    if limit_s is None:
+        return []
+    data = alt.Chart(
+        alt.Data(values=[{"limit": limit_s * 1e3, "text": f"SLO: {percentile_name(q)} ≤ {time_text(limit_s)}"}])
+    )
+    line = data.mark_rule(strokeDash=[5, 4], strokeWidth=1.25, color="currentColor").encode(y="limit:Q")
+    label = data.mark_text(align="left", baseline="bottom", dx=5, dy=-3, color="currentColor", fontWeight=600)
+    return [line, label.encode(x=alt.value(0), y="limit:Q", text="text:N")]
+
+
+def _ring(alt: Any, rows: list[dict[str, Any]], decision: Decision | None, x: Any, y: Any) -> list[Any]:
+    if decision is None or decision.load is None:
+        return []
+    chosen = [r for r in rows if r["candidate"] == decision.candidate and r["load"] == decision.load.name]
+    ring = alt.Chart(alt.Data(values=chosen)).mark_point(size=330, strokeWidth=1.75, color="currentColor", opacity=1)
+    return [ring.encode(x=x, y=y)]
+
+
+def _watermark(alt: Any, mark: str, width: int) -> list[Any]:
+    if not mark:
+        return []
+    text = alt.Chart(alt.Data(values=[{"text": mark}])).mark_text(
+        fontSize=30 if width > 500 else 17, fontWeight=700, color="currentColor", opacity=0.09
+    )
+    middle = {axis: alt.value({"expr": f"{size} / 2"}) for axis, size in (("x", "width"), ("y", "height"))}
+    return [text.encode(text="text:N", **middle)]
+
+
+def _finished(alt: Any, chart: Any, name: str, description: str, width: int, height: int) -> Any:
+    """The look that all charts share. `width` and `height` are of the whole picture, in CSS pixels."""
+    axis = {"labelColor": "currentColor", "titleColor": "currentColor", "tickColor": "currentColor"}
+    text = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 500}
+    grid = {"gridColor": "currentColor", "gridOpacity": 0.13, "domainColor": "currentColor", "domainOpacity": 0.5}
+    size = {"width": width, "height": height, "autosize": alt.AutoSizeParams(type="fit", contains="padding")}
+    return (
+        chart.properties(name=name, description=description, background="transparent", padding=4, **size)
+        .configure(font=FONT, aria=False)
+        .configure_axis(**axis, **text, **grid, tickOpacity=0.5, tickCount=6)
+        .configure_axisQuantitative(format=",~r")
+        .configure_axisX(grid=False)
+        .configure_view(stroke=None)
+        .configure_title(color="currentColor", fontSize=13, fontWeight=600)
+        .configure_legend(orient="top", labelColor="currentColor", labelFontSize=12, symbolOpacity=1, offset=10)
+    )

@@ -1,0 +1,83 @@
+"""What a chart says, in words: the text alternative of each chart, generated from the same values.
+
+In: values of the load and tune stages. Out: one or two sentences. This module does not know how a chart looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from toolkit.load.measurement import Measurement, ModelSplit, Quantile, TimeSplit
+from toolkit.load.slo import Slo
+from toolkit.tune.decision import Decision, Trial
+from toolkit.tune.words import load_text, percent_text, rate_text, time_text
+
+#: The parts of a mean request, as `TimeSplit` names them, in the order in which a request meets them.
+PARTS = ("queue", "input", "infer", "output", "network", "client", "remainder")
+
+
+def charted_percentile(slo: Slo) -> tuple[float, float | None]:
+    """The percentile that the SLO limits, as a fraction, and that limit in seconds; p99 without a limit if none."""
+    for criterion in slo.criteria:
+        number = criterion.statistic.removeprefix("p")
+        if criterion.metric == "latency" and number != criterion.statistic:
+            return float(number) / 100, criterion.limit
+    return 0.99, None
+
+
+def percentile_name(q: float) -> str:
+    """`p99` for 0.99."""
+    return f"p{100 * q:g}"
+
+
+def percentile(measurement: Measurement, q: float) -> Quantile | None:
+    """The latency percentile `q`, or None for a measurement that did not compute it."""
+    return next((v for v in measurement.latency.quantiles if abs(v.q - q) < 1e-9), None)
+
+
+def describe_latency_throughput(trials: tuple[Trial, ...], slo: Slo, decision: Decision | None) -> str:
+    """The text alternative of the latency-throughput chart: each candidate from its first to its last load."""
+    q, limit_s = charted_percentile(slo)
+    said = [f"{percentile_name(q)} latency over throughput.", *(_describe_trial(trial, q) for trial in trials)]
+    if limit_s is not None:
+        said.append(f"The SLO line is at {time_text(limit_s)}.")
+    if decision is not None and decision.load is not None:
+        said.append(f"Chosen: {decision.candidate} with {load_text(decision.load)}.")
+    return " ".join(said)
+
+
+def _describe_trial(trial: Trial, q: float) -> str:
+    shown = [(m, v) for m in (p.measurement for p in trial.points) if (v := percentile(m, q)) is not None]
+    texts = [f"{time_text(v.value_s)} at {rate_text(m.throughput_per_s)} requests/s" for m, v in shown]
+    if len(texts) < 2:
+        return f"{trial.candidate.name}: {texts[0] if texts else 'no point'}."
+    return f"{trial.candidate.name}: from {texts[0]} to {texts[-1]} over {len(texts)} loads."
+
+
+def describe_time_split(splits: Iterable[tuple[str, TimeSplit]]) -> str:
+    """The text alternative of the time split: each bar's total and its largest part."""
+    return f"Mean time per request, taken apart. {'; '.join(_describe_split(*labelled) for labelled in splits)}."
+
+
+def _describe_split(label: str, split: TimeSplit) -> str:
+    part = max(PARTS, key=lambda name: part_s(split, name))
+    share = f", {percent_text(part_s(split, part) / split.latency_s)} of it {part}" if split.latency_s else ""
+    return f"{label}: {time_text(split.latency_s)}{share}"
+
+
+def part_s(split: TimeSplit, name: str) -> float:
+    """One part of the mean request, in seconds."""
+    seconds: float = getattr(split, f"{name}_s")
+    return seconds
+
+
+def describe_batch_sizes(model: ModelSplit) -> str:
+    """The text alternative of the batch-size histogram: the commonest size, and the mean over requests' executions."""
+    if not model.batches:
+        return f"No executions of {model.model} were counted."
+    total = sum(batch.executions for batch in model.batches)
+    top = max(model.batches, key=lambda batch: batch.executions)
+    mean = sum(batch.size * batch.executions for batch in model.batches) / (total or 1)
+    return (
+        f"{model.model}: {total:,} executions, mean batch size {mean:.1f}, most often {top.size} ({top.executions:,})."
+    )

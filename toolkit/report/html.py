@@ -1,0 +1,172 @@
+"""A Report as one HTML file that asks nobody for anything: styles, charts and raw data are inside, scripts are none.
+
+In: a Report. Out: HTML text. This module does not know how a figure came about; the template lays out and decides
+nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from toolkit.report import evidence, speed
+from toolkit.report.charts import batch_size_chart, latency_throughput_chart, svg, time_split_chart
+from toolkit.report.glossary import GLOSSARY
+from toolkit.report.report import Report, report_json
+from toolkit.report.statements import judged_at, not_shown, risks
+from toolkit.report.table import Table
+from toolkit.tune.words import config_text, load_text, rate_text, verdict_text
+
+BADGES = {"PASS": "GO", "FAIL": "NO-GO"}
+#: Pictures are drawn for two widths, in CSS pixels: a page or a desktop, and a telephone.
+WIDE, NARROW = 720, 350
+
+
+NUMBER_AND_UNIT = re.compile(r"(\d) (?=(?:us|ms|s|%|GiB|requests/s|clients?)(?!\w))")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One chart drawn for wide and for narrow pages, with its caption."""
+
+    wide: str
+    narrow: str
+    caption: str
+
+
+def render_html(report: Report) -> str:
+    """The whole document. Needs the `report` extra. Raises MissingDependency."""
+    import jinja2
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("toolkit.report", "template"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=keep_units,
+    )
+    environment.filters["drawn"] = Markup
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        created=created_text(report),
+        kind=" · ".join(dict.fromkeys(("Proof of concept", report.family, report.poc))),
+        badge=badge(report),
+        sentence=sentence(report),
+        recommended=recommended(report),
+        judged_at=judged_at(report),
+        risks=risks(report),
+        not_shown=not_shown(report),
+        tables=_tables(report),
+        reasons=speed.reasons(report),
+        parity_notes=evidence.parity_notes(report),
+        curve=_curve(report),
+        split=_split(report),
+        batches=_batches(report),
+        glossary=GLOSSARY,
+        commands=Markup("\n").join(report.commands),
+        raw=Markup(_inert_json(report_json(report))),
+    )
+
+
+def keep_units(value: object) -> object:
+    """A text whose numbers stay on one line with their units; markup, and everything else, as it is."""
+    return NUMBER_AND_UNIT.sub("\\1\u00a0", value) if type(value) is str else value
+
+
+def badge(report: Report) -> str:
+    """GO, NO-GO or UNDECIDED; a run without a valid measurement is undecided."""
+    return BADGES.get(report.decision.outcome, "UNDECIDED")
+
+
+def sentence(report: Report) -> str:
+    """The decision without the word that the badge already says."""
+    return report.decision.sentence.removeprefix(f"{badge(report)}:").strip()
+
+
+def created_text(report: Report) -> str:
+    """`1 March 2026, 14:21 UTC`; the text as it is when it is no ISO 8601 time."""
+    try:
+        moment = datetime.fromisoformat(report.created).astimezone(UTC)
+    except ValueError:
+        return report.created
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+def recommended(report: Report) -> tuple[tuple[str, str], ...]:
+    """The chosen configuration as names and texts; empty when none was chosen."""
+    if report.decision.candidate is None or report.leader is None:
+        return ()
+    trial, point = report.leader
+    return (
+        ("Configuration", trial.candidate.name),
+        ("Settings", config_text(trial.candidate.config)),
+        ("Proven with", f"{load_text(point.load)} at once"),
+        ("Throughput", f"{rate_text(point.measurement.throughput_per_s)} requests/s"),
+        *(("Latency", verdict_text(v)) for v in point.verdicts if v.criterion.metric == "latency"),
+    )
+
+
+def _tables(report: Report) -> dict[str, Table | None]:
+    return {
+        "criteria": speed.criteria_table(report),
+        "points": speed.points_table(report),
+        "rejected": speed.rejected_table(report),
+        "warnings": speed.warnings_table(report),
+        "split": speed.split_table(report.leader[0]) if report.leader else None,
+        "parity": evidence.parity_table(report),
+        "accuracy": evidence.accuracy_table(report),
+        "steps": evidence.steps_table(report),
+        "artifacts": evidence.artifacts_table(report),
+        "machine": evidence.machine_table(report),
+        "versions": evidence.versions_table(report),
+        "seeds": evidence.seeds_table(report),
+    }
+
+
+def _curve(report: Report) -> Figure | None:
+    if not report.measurements:
+        return None
+    mark = "Measured on a CPU" if report.device_mark else ""
+    caption = (
+        "Filled points meet the SLO, hollow ones do not or are not settled; bars are 95 % intervals, closed-loop load."
+    )
+    if report.decision.load is not None:
+        caption += " The ring marks the recommended point."
+
+    def draw(width: int) -> Any:
+        return latency_throughput_chart(report.trials, report.slo, decision=report.decision, mark=mark, width=width)
+
+    return _figure(draw, caption)
+
+
+def _split(report: Report) -> Figure | None:
+    if report.leader is None:
+        return None
+    trial = report.leader[0]
+    splits = tuple((load_text(p.load), p.measurement.split) for p in trial.points if p.measurement.split is not None)
+    if not splits:
+        return None
+    caption = f"Configuration '{trial.candidate.name}'. Queue to output are spent in the server."
+    return _figure(lambda width: time_split_chart(splits, width=width), caption)
+
+
+def _batches(report: Report) -> tuple[str, ...]:
+    models = report.leader[1].measurement.models if report.leader else ()
+    batching = [model for model in models if model.batches]
+    return tuple(svg(batch_size_chart(model, width=NARROW), key=str(i)) for i, model in enumerate(batching))
+
+
+def _figure(draw: Callable[[int], Any], caption: str) -> Figure:
+    return Figure(wide=svg(draw(WIDE), key="wide"), narrow=svg(draw(NARROW), key="narrow"), caption=caption)
+
+
+def _inert_json(text: str) -> str:
+    """JSON that stays inside its script element whatever its strings hold: no `<`, `>`, `&` or line separators."""
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text

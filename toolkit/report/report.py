@@ -1,0 +1,117 @@
+"""The Report: everything that one run says, as one value; report.json is that value.
+
+In: values of the earlier stages. Out: `Report`, written and read as a versioned document.
+This module does not know how a figure is drawn or worded, and computes none.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolkit.artifact import Artifact
+from toolkit.environment import Environment
+from toolkit.export.parity import LiveParity, ParityResult, TaskResult
+from toolkit.load.measurement import Measurement
+from toolkit.load.slo import Slo
+from toolkit.records import SCHEMA, read_json, to_data, write_json
+from toolkit.tune.decision import Decision, Point, Trial, ranked
+
+FILE = "report.json"
+CPU_MARK = "Measured on a CPU; not a statement about a GPU"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineStep:
+    """One repository entry of what was measured: its backend and what it does, in the customer's words."""
+
+    name: str
+    backend: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportParity:
+    """The exported model `artifact` compared with the customer's original."""
+
+    artifact: str
+    result: ParityResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleWritten:
+    """The deployment bundle's folder, relative to the run folder."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleOmitted:
+    """Why the run has no deployment bundle."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What one run measured and decided. `created` is UTC in ISO 8601.
+
+    `pipeline` says in a sentence what one request does; `steps` are the entries it passes, in order.
+    `sequence_parity` compares the steps run one after another, outside the server, with the original; `accuracy` is
+    the task metric of the original (reference) and through the server (answers).
+    `sizing` is kept free: a run does not size yet.
+    """
+
+    title: str
+    poc: str
+    family: str
+    run: str
+    created: str
+    environment: Environment
+    decision: Decision
+    slo: Slo
+    trials: tuple[Trial, ...]
+    artifacts: tuple[Artifact, ...] = ()
+    export_parity: tuple[ExportParity, ...] = ()
+    sequence_parity: ParityResult | None = None
+    live_parity: LiveParity | None = None
+    accuracy: TaskResult | None = None
+    pipeline: str = ""
+    steps: tuple[PipelineStep, ...] = ()
+    not_shown: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    versions: dict[str, str]
+    seeds: dict[str, int]
+    bundle: BundleWritten | BundleOmitted
+    sizing: None = None
+
+    @property
+    def device_mark(self) -> str:
+        """What every figure of this report carries when it comes from a CPU; empty for a GPU."""
+        return CPU_MARK if self.environment.device == "CPU" else ""
+
+    @property
+    def leader(self) -> tuple[Trial, Point] | None:
+        """The point that page one is about: the chosen one, else the nearest to the SLO; None without a valid one."""
+        return next(iter(ranked(self.trials)), None)
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Every load point of every candidate."""
+        return tuple(point.measurement for trial in self.trials for point in trial.points)
+
+
+def report_json(report: Report) -> str:
+    """The text of report.json on one line, for embedding."""
+    return json.dumps({"schema": SCHEMA} | to_data(report), ensure_ascii=False, allow_nan=False)
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write report.json. Raises EnvironmentProblem when the disk refuses."""
+    write_json(path, report)
+
+
+def read_report(path: Path) -> Report:
+    """Read a report.json back. Raises ConfigurationError for another schema or a document that is not one."""
+    return read_json(path, Report)

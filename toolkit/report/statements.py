@@ -1,0 +1,127 @@
+"""What a report has to admit: its risks, and what its figures do not show. Pure: a Report in, sentences out.
+
+Risks are ordered by what would hurt the customer most; page one takes the first three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from toolkit.report.report import Report
+from toolkit.tune.decision import NOISE, Point, rivals_within_noise
+from toolkit.tune.words import interval_text, is_at_least, load_text, percent_text, time_text, verdict_text
+
+#: A criterion met with less than this share of its limit to spare has no headroom worth the name.
+HEADROOM = 0.10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Risk:
+    """A few words that name the risk, and a sentence or two with the figure and what to do about it."""
+
+    name: str
+    text: str
+
+
+def risks(report: Report, *, most: int = 3) -> tuple[Risk, ...]:
+    """The gravest risks of relying on this report, at most `most`."""
+    point = report.leader[1] if report.leader else None
+    found = [
+        *_answer_risks(report),
+        *(_point_risks(point) if point else ()),
+        *_device_risks(report),
+        *_noise_risks(report),
+        *_warning_risks(point),
+        *_standing_risks(report),
+    ]
+    return tuple(found[:most])
+
+
+def _answer_risks(report: Report) -> Iterator[Risk]:
+    """Wrong answers come before slow ones."""
+    for parity in report.export_parity:
+        if not parity.result.passed:
+            yield Risk(name=f"The exported {parity.artifact} differs from the original", text=parity.result.reason)
+    if report.sequence_parity is not None and not report.sequence_parity.passed:
+        yield Risk(name="The steps together differ from the original", text=report.sequence_parity.reason)
+    live = report.live_parity
+    if live is None:
+        text = "Answers under concurrent load were not compared with the original model in this run."
+        yield Risk(name="Served answers are not proven", text=text)
+    elif live.outcome != "PASS":
+        name = "Served answers differ from the original" if live.outcome == "FAIL" else "Served answers are not proven"
+        yield Risk(name=name, text=live.reason)
+
+
+def _point_risks(point: Point) -> Iterator[Risk]:
+    failed = point.measurement.failed_requests
+    if failed:
+        kinds = ", ".join(f"{e.count:,} {e.kind}" for e in point.measurement.errors)
+        yield Risk(name="Requests failed", text=f"{failed:,} requests failed at the judged load ({kinds}).")
+    for verdict in point.verdicts:
+        if verdict.outcome == "UNDECIDED":
+            text = (
+                f"{verdict_text(verdict)}, 95 % interval {interval_text(verdict)}: {verdict.effective_samples:,.0f} "
+                "effective samples do not settle it. Measure longer."
+            )
+            yield Risk(name="Too few independent samples", text=text)
+        elif verdict.outcome == "PASS" and verdict.measured is not None:
+            limit, measured = verdict.criterion.limit, verdict.measured
+            spare = measured / limit - 1 if is_at_least(verdict.criterion) else 1 - measured / limit
+            if spare < HEADROOM:
+                text = f"{verdict_text(verdict)}: {percent_text(spare)} to spare. A busier hour or a slower machine uses it up."
+                yield Risk(name="Little headroom", text=text)
+
+
+def _device_risks(report: Report) -> Iterator[Risk]:
+    if report.device_mark:
+        text = (
+            f"All figures come from {report.environment.cpu}. The best settings and the speed on a GPU differ; measure "
+            "there before you promise anything about it."
+        )
+        yield Risk(name="CPU figures", text=text)
+
+
+def _noise_risks(report: Report) -> Iterator[Risk]:
+    near = rivals_within_noise(report.trials)
+    if near:
+        text = f"Within {percent_text(NOISE)} of the chosen rate: {', '.join(near)}. The order may turn when it is measured again."
+        yield Risk(name="The choice is close", text=text)
+
+
+def _warning_risks(point: Point | None) -> Iterator[Risk]:
+    for warning in point.measurement.warnings if point else ():
+        yield Risk(name=f"Warning: {warning.kind}", text=warning.text)
+
+
+def _standing_risks(report: Report) -> Iterator[Risk]:
+    text = (
+        "Each simulated client waits for its answer before it asks again. Real traffic does not wait: in bursts, queues "
+        "and latency grow beyond these figures."
+    )
+    yield Risk(name="Traffic in bursts", text=text)
+    text = "Everything ran on one machine. A second replica, and what happens while one is away, were not tried."
+    yield Risk(name="One machine", text=text)
+    text = "The load repeats a small set of sample requests. Other sizes or contents of requests may cost more."
+    yield Risk(name="Sample requests", text=text)
+
+
+def not_shown(report: Report) -> tuple[str, ...]:
+    """What a reader might take from this report and must not: the caller's statements, and what the values tell."""
+    found = list(report.not_shown)
+    if report.measurements:
+        longest = max(m.window_s for m in report.measurements)
+        found.append(f"Endurance: no load was held for longer than {time_text(longest)}.")
+    if report.accuracy is None and not any(p.result.task for p in report.export_parity):
+        found.append("Accuracy on your task: without labelled samples, only agreement with the original is shown.")
+    return tuple(found)
+
+
+def judged_at(report: Report) -> str:
+    """Which configuration and load the criteria on page one are about."""
+    if report.leader is None:
+        return "No point is valid, so no criterion could be judged."
+    trial, point = report.leader
+    where = f"configuration '{trial.candidate.name}' with {load_text(point.load)}"
+    return f"Judged for {where}." if point.outcome == "PASS" else f"Judged for the nearest point: {where}."

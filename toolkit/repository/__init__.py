@@ -1,0 +1,1 @@
+"""A Triton model repository on disk: configurations, entries, pipelines, python-backend steps, and a linter for it."""

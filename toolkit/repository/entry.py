@@ -1,0 +1,208 @@
+"""Entries of a Triton model repository: written from an Artifact or a step, and read back, our own and foreign ones.
+
+In: a repository folder and what to serve. Out: a RepositoryEntry, or a RepositoryError with the mend.
+Beside what Triton reads, an entry of ours holds toolkit.json, which says what it was made from.
+This module does not know which server will serve the repository.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from toolkit import __version__
+from toolkit.artifact import Artifact, read_artifact
+from toolkit.errors import ConfigurationError, RepositoryError
+from toolkit.records import digest_of_files, read_json, write_json, write_text
+from toolkit.repository.config import ModelConfig, config_from_pbtxt, to_pbtxt, with_overrides
+from toolkit.repository.defaults import config_from_signature
+from toolkit.repository.publish import CONFIG_FILE, building, copy_file, entry_folders, version_folders
+from toolkit.repository.step import MODEL_FILE, REQUIREMENTS_FILE, config_from_step, step_folder
+from toolkit.tensor import BATCH, Signature
+
+PROVENANCE_FILE = "toolkit.json"
+LABELS_FILE = "labels.txt"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """What an entry was made from. `source` is an artifact's name, a step's name, or the models of a pipeline."""
+
+    kind: Literal["artifact", "step", "pipeline"]
+    source: str
+    artifact_sha256: str
+    source_sha256: str = ""
+    precision: str = ""
+    parity: str = ""
+    toolkit: str = __version__
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryEntry:
+    """One model of a repository, at its latest version; `artifact_sha256` is empty for a foreign entry."""
+
+    name: str
+    version: int
+    path: Path
+    config: ModelConfig
+    artifact_sha256: str
+
+
+def add_artifact(
+    repository: Path,
+    folder: Path,
+    *,
+    name: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    labels: tuple[str, ...] = (),
+    replace: bool = False,
+    allow_failed_parity: bool = False,
+) -> RepositoryEntry:
+    """Add the ONNX artifact in `folder` as an `onnxruntime` entry; `config` is a partial ModelConfig laid over ours.
+
+    `labels` name the classes of every output that has as many values per row. The repository is made when it is
+    absent. Raises RepositoryError for an existing entry, a foreign folder, another format, labels that fit no output
+    and an artifact whose parity failed; ConfigurationError for a bad `config`.
+    """
+    artifact = read_artifact(folder)
+    _check_servable(artifact, folder, allow_failed_parity)
+    name = name or artifact.name
+    full = _with_labels(_artifact_config(artifact, folder, name, config or {}), labels)
+    provenance = Provenance(
+        kind="artifact",
+        source=artifact.name,
+        artifact_sha256=artifact.sha256,
+        source_sha256=artifact.source_sha256,
+        precision=artifact.precision,
+        parity=artifact.parity,
+    )
+    with building(repository, name, replace=replace) as work:
+        for file in artifact.files:
+            copy_file(folder / file, work / "1" / file)
+        if labels:
+            write_text(work / LABELS_FILE, "".join(f"{label}\n" for label in labels))
+        write_description(work, name, full, provenance)
+    return read_entry(repository / name)
+
+
+def add_step(
+    repository: Path,
+    step: str,
+    *,
+    name: str,
+    parameters: Mapping[str, Any],
+    config: Mapping[str, Any] | None = None,
+    replace: bool = False,
+) -> RepositoryEntry:
+    """Add one of the toolkit's python-backend steps (see `steps/`) with its parameters written into the config.
+
+    Its requirements.txt travels in the entry: the server's Python needs those packages. Raises UsageError for an
+    unknown step or parameter, RepositoryError and ConfigurationError as `add_artifact`.
+    """
+    source = step_folder(step)
+    full = with_overrides(config_from_step(step, name, parameters), config or {})
+    digest = digest_of_files(source, (MODEL_FILE, REQUIREMENTS_FILE))
+    with building(repository, name, replace=replace) as work:
+        copy_file(source / MODEL_FILE, work / "1" / MODEL_FILE)
+        copy_file(source / REQUIREMENTS_FILE, work / REQUIREMENTS_FILE)
+        write_description(work, name, full, Provenance(kind="step", source=step, artifact_sha256=digest))
+    return read_entry(repository / name)
+
+
+def read_entries(repository: Path) -> tuple[RepositoryEntry, ...]:
+    """Every entry by name. Raises RepositoryError for a folder that is no repository, else as `read_entry`."""
+    return tuple(read_entry(path) for path in entry_folders(repository))
+
+
+def read_entry(path: Path) -> RepositoryEntry:
+    """One entry. Without a config.pbtxt, which Triton can complete by itself, the config holds the name only.
+
+    Raises RepositoryError without a version folder, ConfigurationError with line and column for a bad config.pbtxt.
+    """
+    versions = version_folders(path) if path.is_dir() else ()
+    if not versions:
+        raise RepositoryError(f"{path} is not an entry of a model repository: it has no version folder such as 1/")
+    provenance = path / PROVENANCE_FILE
+    return RepositoryEntry(
+        name=path.name,
+        version=int(versions[-1].name),
+        path=path,
+        config=read_config(path),
+        artifact_sha256=read_json(provenance, Provenance).artifact_sha256 if provenance.is_file() else "",
+    )
+
+
+def read_config(entry: Path) -> ModelConfig:
+    """The config.pbtxt of an entry, or one with nothing but the name. Raises ConfigurationError."""
+    file = entry / CONFIG_FILE
+    if not file.is_file():
+        return ModelConfig(name=entry.name)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        raise ConfigurationError(f"{file} cannot be read: {err}") from err
+    config = config_from_pbtxt(text, str(file))
+    return config if config.name else dataclasses.replace(config, name=entry.name)
+
+
+def write_description(work: Path, name: str, config: ModelConfig, provenance: Provenance) -> None:
+    """Write config.pbtxt and toolkit.json into an entry that is being built."""
+    if config.name != name:
+        raise ConfigurationError(f"config.name is '{config.name}', the entry is '{name}'", mend="leave config.name out")
+    write_text(work / CONFIG_FILE, to_pbtxt(config))
+    write_json(work / PROVENANCE_FILE, provenance)
+
+
+def _check_servable(artifact: Artifact, folder: Path, allow_failed_parity: bool) -> None:
+    if artifact.format != "onnx":
+        raise RepositoryError(f"{folder}: no backend is configured for the format '{artifact.format}'")
+    if artifact.parity == "failed" and not allow_failed_parity:
+        raise RepositoryError(
+            f"{folder}: this model does not answer as the original does: {_parity_reason(folder)}",
+            mend=f"see {folder / 'parity.json'} and export again, or add it with --allow-failed-parity",
+        )
+
+
+def _parity_reason(folder: Path) -> str:
+    try:
+        reason = json.loads((folder / "parity.json").read_text(encoding="utf-8"))["reason"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "its parity failed"
+    return str(reason)
+
+
+def _artifact_config(artifact: Artifact, folder: Path, name: str, partial: Mapping[str, Any]) -> ModelConfig:
+    # max_batch_size decides the dims of every tensor, so it is no mere override.
+    size = with_overrides(ModelConfig(), partial).max_batch_size if "max_batch_size" in partial else None
+    sizes = _sizes_in_samples(folder, artifact.signature)
+    base = config_from_signature(name, artifact.signature, max_batch_size=size, sizes=sizes, filename=artifact.files[0])
+    return with_overrides(base, partial)
+
+
+def _sizes_in_samples(folder: Path, signature: Signature) -> dict[str, int]:
+    """The lengths of named axes in the exporter's samples: lengths that the model is known to take."""
+    import numpy as np
+
+    named = [t for t in signature.inputs if t.dtype != "BYTES" and any(isinstance(d, str) for d in t.shape[1:])]
+    if not named or not (folder / "samples.npz").is_file():
+        return {}
+    with np.load(folder / "samples.npz") as samples:
+        shapes = [(t.shape, samples[t.name].shape) for t in named if t.name in samples]
+    pairs = [pair for spec, shape in shapes for pair in zip(spec, shape, strict=True)]
+    return {axis: size for axis, size in pairs if isinstance(axis, str) and axis != BATCH}
+
+
+def _with_labels(config: ModelConfig, labels: tuple[str, ...]) -> ModelConfig:
+    if not labels:
+        return config
+    fitting = {t.name for t in config.output if t.dims == (len(labels),)}
+    if not fitting or any("\n" in label for label in labels):
+        dims = ", ".join(f"{t.name} {list(t.dims)}" for t in config.output)
+        raise RepositoryError(
+            f"'{config.name}': {len(labels)} labels of one line each fit none of the outputs ({dims})"
+        )
+    output = [dataclasses.replace(t, label_filename=LABELS_FILE) if t.name in fitting else t for t in config.output]
+    return dataclasses.replace(config, output=tuple(output))

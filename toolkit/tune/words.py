@@ -1,0 +1,130 @@
+"""Figures, loads, criteria and candidates in the words that a decision and its report use. Pure text.
+
+In: values in seconds and per second. Out: short English, three significant digits, units included.
+This module does not know which point was chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from toolkit.load.pattern import Load
+    from toolkit.load.slo import Criterion
+    from toolkit.load.verdict import Verdict
+    from toolkit.tune.decision import Candidate
+
+
+def time_text(seconds: float) -> str:
+    """A time in the unit that suits it: `850 us`, `18.2 ms`, `1.25 s`."""
+    for unit, scale in (("us", 1e6), ("ms", 1e3)):
+        if abs(seconds) * scale < 999.5:
+            return f"{_significant(seconds * scale)} {unit}" if seconds else "0 ms"
+    return f"{_significant(seconds)} s"
+
+
+def rate_text(per_s: float) -> str:
+    """Requests per second without the unit: `1,234`, `56.7`, `0.25`."""
+    return _significant(per_s)
+
+
+def percent_text(share: float) -> str:
+    """A share of one as `25 %`."""
+    return f"{100 * share:.0f} %"
+
+
+def _significant(number: float) -> str:
+    """Three significant digits, thousands with a comma, no trailing zeros after the point."""
+    if abs(number) >= 99.95:
+        return f"{number:,.0f}"
+    digits = 1 if abs(number) >= 9.995 else 2 if abs(number) >= 0.9995 else 3
+    text = f"{number:.{digits}f}"
+    return text.rstrip("0").rstrip(".")
+
+
+def load_text(load: Load) -> str:
+    """`8 clients`."""
+    return f"{load.clients} client{'' if load.clients == 1 else 's'}"
+
+
+def is_at_least(criterion: Criterion) -> bool:
+    """Whether the criterion asks for at least its limit; every metric but throughput asks for at most."""
+    return criterion.metric == "throughput"
+
+
+def amount_text(criterion: Criterion, value: float) -> str:
+    """A value of the criterion's metric with its unit."""
+    return f"{rate_text(value)}/s" if criterion.metric == "throughput" else time_text(value)
+
+
+def criterion_name(criterion: Criterion) -> str:
+    """`p99` for latency, otherwise the metric and its statistic: `throughput`, `ttft p99`."""
+    if criterion.metric == "latency":
+        return criterion.statistic
+    return criterion.metric if criterion.metric == "throughput" else f"{criterion.metric} {criterion.statistic}"
+
+
+def target_text(criterion: Criterion) -> str:
+    """`p99 ≤ 20 ms`."""
+    sign = "≥" if is_at_least(criterion) else "≤"
+    return f"{criterion_name(criterion)} {sign} {amount_text(criterion, criterion.limit)}"
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """`p99 18.2 ms (limit 20 ms)`."""
+    criterion = verdict.criterion
+    limit = f"{'at least' if is_at_least(criterion) else 'limit'} {amount_text(criterion, criterion.limit)}"
+    if verdict.measured is None:
+        return f"{criterion_name(criterion)} not measurable ({limit})"
+    return f"{criterion_name(criterion)} {amount_text(criterion, verdict.measured)} ({limit})"
+
+
+def interval_text(verdict: Verdict) -> str:
+    """`16.1 ms to 24 ms`; an end that the samples cannot bound is said to be open."""
+    ends = [("open" if v is None else amount_text(verdict.criterion, v)) for v in (verdict.low, verdict.high)]
+    return "too few samples" if ends == ["open", "open"] else " to ".join(ends)
+
+
+def config_text(config: Mapping[str, Mapping[str, Any]]) -> str:
+    """A candidate's change in words: `2 instances of digits, queue delay 100 us`; `as deployed` when there is none."""
+    said = [text for entry, partial in config.items() for text in _entry_texts(entry, partial)]
+    return ", ".join(said) or "as deployed"
+
+
+def candidate_text(candidate: Candidate) -> str:
+    """`'two-instances' (2 instances of digits)`."""
+    return f"'{candidate.name}' ({config_text(candidate.config)})"
+
+
+def instance_count(config: Mapping[str, Mapping[str, Any]]) -> int:
+    """How many model instances a candidate asks for, over all entries that it changes."""
+    return sum(_count(group) for partial in config.values() for group in partial.get("instance_group", ()))
+
+
+def _count(group: Mapping[str, Any]) -> int:
+    return int(group.get("count", 1))
+
+
+def _entry_texts(entry: str, partial: Mapping[str, Any]) -> list[str]:
+    return [text for key, value in partial.items() for text in _field_texts(entry, key, value)]
+
+
+def _field_texts(entry: str, key: str, value: Any) -> list[str]:
+    if key == "instance_group":
+        count = sum(_count(group) for group in value)
+        return [f"{count} instance{'' if count == 1 else 's'} of {entry}"]
+    if key == "dynamic_batching" and isinstance(value, Mapping):
+        delay = value.get("max_queue_delay_microseconds")
+        rest = [f"{k} {_plain(v)}" for k, v in value.items() if k != "max_queue_delay_microseconds"]
+        return ([] if delay is None else [f"queue delay {time_text(int(delay) / 1e6)}"]) + rest or ["dynamic batching"]
+    if key == "parameters" and isinstance(value, Mapping):
+        return [f"{k} {_plain(v)}" for k, v in value.items()]
+    return [f"{key} {_plain(value)}"]
+
+
+def _plain(value: Any) -> str:
+    """A config value without Triton's wrapping (`{string_value: 2}`) or brackets."""
+    if isinstance(value, Mapping):
+        return str(value["string_value"]) if "string_value" in value else " ".join(f"{k} {v}" for k, v in value.items())
+    return "/".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

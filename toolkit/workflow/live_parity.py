@@ -1,0 +1,123 @@
+"""Parity through the live server: the same answers when many clients ask at once and the server batches them.
+
+Requests are sent concurrently and each answer is compared with the reference of its own input, which the exporter's
+worker computed at batch 1. The outcome is INVALID, not passed, unless the statistics show that every batching model
+of the pipeline really executed at two or more batch sizes above 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from toolkit.errors import ServerTrouble
+from toolkit.export.parity import BatchEvidence, LiveParity, ParityResult, TaskMetric, Tolerance, compare
+from toolkit.load.ask import Answer, ask
+from toolkit.load.telemetry import model_splits, snapshot
+from toolkit.serve.server import Endpoint
+from toolkit.serve.wire import infer_response
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ROUNDS = 8
+BATCH_SIZES_NEEDED = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """What is asked: one HTTP request per sample, the reference answer of each, and labels where there are some."""
+
+    requests: tuple[bytes, ...]
+    reference: dict[str, Any]
+    labels: Any = None
+
+
+def check_live_parity(
+    endpoint: Endpoint,
+    batching: Sequence[str],
+    questions: Questions,
+    *,
+    clients: int,
+    tolerance: Tolerance | None = None,
+    task: TaskMetric | None = None,
+) -> LiveParity:
+    """Ask all questions concurrently, in seeded random orders, until every model in `batching` has really batched.
+
+    At most ROUNDS rounds; every answer of every round is compared. Raises ServerTrouble when nothing was answered.
+    """
+    before = snapshot(endpoint, batching)
+    asked, failures, worst = 0, 0, None
+    evidence: tuple[BatchEvidence, ...] = ()
+    for round_ in range(ROUNDS):
+        answers = _ask_in_order(endpoint, questions.requests, _order(len(questions.requests), round_), clients)
+        asked += len(answers)
+        failures += sum(a.error != "" for a in answers)
+        result = _compare(questions, answers, tolerance, task)
+        worst = result if worst is None or worst.passed else worst
+        evidence = _evidence(before, snapshot(endpoint, batching))
+        if not worst.passed or all(_has_batched(e) for e in evidence):
+            break
+    outcome, reason = _outcome(worst, failures, evidence)
+    return LiveParity(
+        outcome=outcome,
+        reason=reason,
+        requests=asked,
+        clients=clients,
+        failures=failures,
+        result=worst,
+        evidence=evidence,
+    )
+
+
+def _order(count: int, seed: int) -> list[int]:
+    import numpy as np
+
+    return [int(i) for i in np.random.default_rng(seed).permutation(count)]
+
+
+def _ask_in_order(endpoint: Endpoint, requests: Sequence[bytes], order: list[int], clients: int) -> list[Answer]:
+    """Send the requests in `order`; return the answers in the requests' own order."""
+    answers = dict(zip(order, ask(endpoint, [requests[i] for i in order], clients=clients), strict=True))
+    return [answers[i] for i in range(len(requests))]
+
+
+def _compare(
+    questions: Questions, answers: list[Answer], tolerance: Tolerance | None, task: TaskMetric | None
+) -> ParityResult:
+    """Compare the answered questions; unanswered ones are counted as failures by the caller."""
+    import numpy as np
+
+    rows = [i for i, a in enumerate(answers) if not a.error]
+    if not rows:
+        raise ServerTrouble(f"no request of the live parity was answered; the first said: {answers[0].error}")
+    decoded = [infer_response(answers[i].body, answers[i].header_length) for i in rows]
+    served = {name: np.concatenate([d[name] for d in decoded]) for name in questions.reference if name in decoded[0]}
+    reference = {name: array[rows] for name, array in questions.reference.items()}
+    labels = questions.labels[rows] if questions.labels is not None else None
+    return compare(reference, served, tolerance, task=task if labels is not None else None, labels=labels)
+
+
+def _evidence(before: Any, after: Any) -> tuple[BatchEvidence, ...]:
+    splits = model_splits(before, after)
+    return tuple(
+        BatchEvidence(model=s.model, executions={str(b.size): b.executions for b in s.batches if b.executions})
+        for s in splits
+    )
+
+
+def _has_batched(evidence: BatchEvidence) -> bool:
+    return sum(int(size) > 1 for size in evidence.executions) >= BATCH_SIZES_NEEDED
+
+
+def _outcome(result: ParityResult | None, failures: int, evidence: tuple[BatchEvidence, ...]) -> tuple[str, str]:
+    if failures:
+        return "FAIL", f"{failures} requests were not answered"
+    if result is None or not result.passed:
+        return "FAIL", result.reason if result else "nothing was compared"
+    idle = [e.model for e in evidence if not _has_batched(e)]
+    if idle:
+        names = ", ".join(idle)
+        return "INVALID", f"{names} did not execute at {BATCH_SIZES_NEEDED} batch sizes above 1, so batching is unproven"
+    return "PASS", "every answer equals the reference of its own input while the server was batching"

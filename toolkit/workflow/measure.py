@@ -1,0 +1,82 @@
+"""Measuring a candidate at a load: apply its configuration, drive the load, keep the raw records, judge.
+
+`measure_into` writes `measurement.json` and `records.npz`; verdicts are not stored with them but computed from the
+records each time they are read, so that no verdict can drift from its evidence.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from toolkit.errors import ServerTrouble
+from toolkit.load.engine import read_records, write_records
+from toolkit.load.measurement import Measurement
+from toolkit.load.pattern import Load
+from toolkit.load.slo import Slo
+from toolkit.load.sweep import measure_point
+from toolkit.load.verdict import judge, overall
+from toolkit.records import read_json, write_json
+from toolkit.repository.config import to_load_json, with_overrides
+from toolkit.repository.entry import read_entries
+from toolkit.repository.pipeline import composing_models
+from toolkit.serve.client import load_model
+from toolkit.serve.server import Endpoint
+from toolkit.tune.decision import Candidate, Point, Trial
+from toolkit.workflow.requests import read_requests
+
+MEASUREMENT, RECORDS = "measurement.json", "records.npz"
+
+
+def apply_candidate(endpoint: Endpoint, repository: Path, candidate: Candidate) -> None:
+    """Load every entry with the candidate's configuration; an entry it does not name goes back to its own file's."""
+    for entry in sorted(read_entries(repository), key=lambda e: bool(composing_models(e.config))):
+        config = with_overrides(entry.config, candidate.config.get(entry.name, {}))
+        load_model(endpoint, entry.name, to_load_json(config))
+
+
+def trial_key(candidate: Candidate, load: Load) -> str:
+    """Where a point lies in its run folder."""
+    return f"trials/{candidate.name}/{load.name}"
+
+
+def measure_into(
+    folder: Path, endpoint: Endpoint, models: Sequence[str], requests: Path, load: Load, *, interrupted: Path
+) -> None:
+    """Drive one load point and write its measurement and raw records into `folder`.
+
+    models: the measured model first, then those it is composed of. requests: the folder that `write_requests` wrote.
+    A point that did not run to its end is kept in the folder `interrupted`, and raises KeyboardInterrupt after Ctrl-C
+    or ServerTrouble when the server is gone.
+    """
+    measurement, records = measure_point(endpoint, models[0], models, read_requests(requests), load)
+    write_json(folder / MEASUREMENT, measurement)
+    write_records(folder / RECORDS, records)
+    if records.ended != "complete":
+        place = interrupted / load.name
+        shutil.copytree(folder, place, dirs_exist_ok=True)
+        if records.ended == "interrupted":
+            raise KeyboardInterrupt
+        raise ServerTrouble(
+            f"the server at {endpoint.http} is gone; {measurement.requests} requests of this point are kept in {place}",
+            mend="run the same command with --resume: finished points are not measured again",
+        )
+
+
+def read_point(folder: Path, slo: Slo) -> Point:
+    """A measured point with its verdicts, computed from its records."""
+    measurement = read_json(folder / MEASUREMENT, Measurement)
+    verdicts = judge(slo, measurement, read_records(folder / RECORDS))
+    return Point(measurement=measurement, verdicts=verdicts, outcome=overall(verdicts, measurement))
+
+
+def read_trials(run: Path, slo: Slo, candidates: Sequence[Candidate], loads: Sequence[Load]) -> tuple[Trial, ...]:
+    """The trials of a run folder, as far as they were measured, in the order of the candidates and loads."""
+    trials = []
+    for candidate in candidates:
+        folders = [run / trial_key(candidate, load) for load in loads]
+        points = tuple(read_point(f, slo) for f in folders if (f / MEASUREMENT).is_file())
+        if points:
+            trials.append(Trial(candidate=candidate, points=points))
+    return tuple(trials)

@@ -1,0 +1,137 @@
+"""From a run folder to its decision and its report: everything is read back from the folder, nothing is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from toolkit.artifact import Artifact
+from toolkit.export.parity import LiveParity, ParityResult
+from toolkit.records import read_json, write_json, write_text
+from toolkit.report.html import render_html
+from toolkit.report.report import BundleOmitted, BundleWritten, ExportParity, PipelineStep, Report
+from toolkit.report.report import write_report as write_report_json
+from toolkit.repository.entry import RepositoryEntry, read_entries
+from toolkit.repository.pipeline import composing_models
+from toolkit.tune.decision import Decision, Trial, decide
+from toolkit.workflow.build import read_artifacts
+from toolkit.workflow.measure import read_trials
+from toolkit.workflow.runs import Manifest, read_manifest, utc_now
+
+DECISION, PARITY = "decision.json", "parity/live.json"
+NOT_SHOWN = {
+    "CPU": "How fast a GPU is: every figure comes from a CPU.",
+    "shared": "The network between a customer and the server: client and server shared this machine and its cores.",
+    "closed": "Behaviour above the measured load: a closed loop slows down with the server, an open loop would not.",
+    "sizing": "Sizing and cost: no replica count or price follows from this run yet.",
+}
+
+
+def decide_run(run: Path) -> Decision:
+    """Judge what a run folder holds and write `decision.json`. Parity outweighs speed: without it nothing passes."""
+    manifest = read_manifest(run)
+    trials = trials_of(run, manifest)
+    decision = decide(manifest.subject.slo, trials, device=manifest.environment.device)
+    decision = parity_weighed(decision, export_parities(run, read_artifacts(run)), live_parity_of(run))
+    write_json(run / DECISION, decision)
+    return decision
+
+
+def parity_weighed(
+    decision: Decision, exported: tuple[ExportParity, ...], live: LiveParity | None
+) -> Decision:
+    """The decision, turned to FAIL where answers differ and to UNDECIDED where parity could not be proven."""
+    failed = [f"{e.artifact}: {e.result.reason}" for e in exported if not e.result.passed]
+    if failed:
+        return _refused(decision, "FAIL", f"NO-GO: the exported model does not answer as the original ({failed[0]}).")
+    if live is not None and live.outcome == "FAIL":
+        return _refused(decision, "FAIL", f"NO-GO: the served model does not answer as the original ({live.reason}).")
+    if live is not None and live.outcome == "INVALID" and decision.outcome == "PASS":
+        return _refused(decision, "UNDECIDED", f"UNDECIDED: parity under batching is unproven ({live.reason}).")
+    return decision
+
+
+def _refused(decision: Decision, outcome: str, sentence: str) -> Decision:
+    return replace(decision, outcome=outcome, sentence=sentence, candidate=None, load=None, throughput_per_s=None)
+
+
+def trials_of(run: Path, manifest: Manifest) -> tuple[Trial, ...]:
+    """The trials of a run as its manifest lists them."""
+    subject = manifest.subject
+    return read_trials(run, subject.slo, subject.candidates, subject.loads)
+
+
+def live_parity_of(run: Path) -> LiveParity | None:
+    """The live parity of a run, if it was checked."""
+    return read_json(run / PARITY, LiveParity) if (run / PARITY).is_file() else None
+
+
+def export_parities(run: Path, artifacts: tuple[Artifact, ...]) -> tuple[ExportParity, ...]:
+    """The exporter's comparison for each artifact that has one."""
+    places = [(a.name, run / "artifacts" / a.name / "parity.json") for a in artifacts]
+    return tuple(ExportParity(artifact=n, result=read_json(p, ParityResult)) for n, p in places if p.is_file())
+
+
+def report_run(run: Path) -> Report:
+    """Gather the Report of a run folder."""
+    manifest = read_manifest(run)
+    subject, environment = manifest.subject, manifest.environment
+    artifacts, live = read_artifacts(run), live_parity_of(run)
+    return Report(
+        title=subject.title,
+        poc=manifest.name,
+        family=subject.family,
+        run=run.name,
+        created=utc_now(),
+        environment=environment,
+        decision=read_json(run / DECISION, Decision),
+        slo=subject.slo,
+        trials=trials_of(run, manifest),
+        artifacts=artifacts,
+        export_parity=export_parities(run, artifacts),
+        live_parity=live,
+        accuracy=live.result.task if live and live.result else None,
+        pipeline=_pipeline_text(manifest),
+        steps=_steps(run, subject.models),
+        not_shown=tuple(t for k, t in NOT_SHOWN.items() if k != "CPU" or environment.device == "CPU"),
+        commands=(manifest.command, f"toolkit report {run}", f"toolkit deploy {run} --target compose --output bundle"),
+        versions={"poc-toolkit": manifest.toolkit_version, "commit": manifest.commit} | environment.packages,
+        seeds={"requests": manifest.seed},
+        bundle=_bundle(run),
+    )
+
+
+def write_report(run: Path, output: Path | None = None) -> Path:
+    """Write `report.html` and `report.json` of a run. Returns the path of the HTML."""
+    report = report_run(run)
+    html = output or run / "report.html"
+    write_report_json(run / "report.json", report)
+    write_text(html, render_html(report))
+    return html
+
+
+def _bundle(run: Path) -> BundleWritten | BundleOmitted:
+    if (run / "deploy").is_dir():
+        return BundleWritten(path="deploy")
+    return BundleOmitted(reason="a bundle is written after a PASS only; `toolkit deploy RUN --allow-unproven` insists")
+
+
+def _pipeline_text(manifest: Manifest) -> str:
+    subject = manifest.subject
+    parts = " -> ".join(subject.models[1:])
+    return f"One request of {subject.measured} carries one {subject.inference}" + (f": {parts}" if parts else "")
+
+
+def _steps(run: Path, models: tuple[str, ...]) -> tuple[PipelineStep, ...]:
+    if not (run / "repository").is_dir():
+        return ()
+    entries = {e.name: e for e in read_entries(run / "repository")}
+    return tuple(_step(entries[m], entries) for m in models if m in entries)
+
+
+def _step(entry: RepositoryEntry, entries: Mapping[str, RepositoryEntry]) -> PipelineStep:
+    if composing_models(entry.config):
+        return PipelineStep(name=entry.name, backend="ensemble", role="the pipeline that a customer calls")
+    role = "a preparing step" if entry.config.backend == "python" else "the exported model"
+    return PipelineStep(name=entry.name, backend=entry.config.backend, role=role)

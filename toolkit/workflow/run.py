@@ -1,0 +1,135 @@
+"""`toolkit run`: a PoC folder goes in, a run folder with a decision comes out. Every stage is a resumable step.
+
+export -> repository -> serve -> live parity -> trials -> decision -> bundle -> model_repo -> report
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from toolkit.artifact import read_artifact
+from toolkit.environment import environment_here
+from toolkit.poc import Poc
+from toolkit.records import step, to_data, write_json, write_text
+from toolkit.repository.entry import read_entries
+from toolkit.repository.pipeline import composing_models
+from toolkit.serve.server import Endpoint
+from toolkit.tune.decision import Decision
+from toolkit.workflow.build import build_repository, export_models, fill_repository, sources_of
+from toolkit.workflow.deploy import deploy_run
+from toolkit.workflow.jobs import Job, do_jobs, embedded, trial_jobs
+from toolkit.workflow.live_parity import check_live_parity
+from toolkit.workflow.report import decide_run, write_report
+from toolkit.workflow.requests import questions_of, sample_requests, write_requests
+from toolkit.workflow.runs import RESOLVED, Subject, finish_run, locked, new_run, resumable_run
+
+PAYLOADS = 32
+Progress = Callable[[str], None]
+
+
+def run_poc(
+    poc: Poc,
+    *,
+    command: str,
+    root: Path,
+    resume: bool = False,
+    publish: Path | None = None,
+    progress: Progress = lambda text: None,
+) -> tuple[Path, Decision]:
+    """Run every stage of a PoC. Returns the run folder and the decision, whatever its outcome.
+
+    resume: continue the newest run of the same PoC with the same configuration and models, if there is one.
+    publish: the model repository that gets the chosen configuration after a PASS.
+    Raises what the stages raise; whatever was finished by then stays in the run folder.
+    """
+    sources = sources_of(poc)
+    digests = {name: s.sha256 for name, s in sources.items()}
+    config = to_data(poc.file)
+    run = resumable_run(root, poc.name, config=config, models=digests) if resume else None
+    run = run or new_run(root, poc.name, command, _subject(poc), config=config, models=digests)
+    progress(f"run folder: {run}")
+    with locked(run):
+        _write_resolved(run, poc)
+        artifacts = export_models(poc, run, sources, progress)
+        if all(read_artifact(a).parity != "failed" for a in artifacts.values()):
+            repository = build_repository(poc, run, artifacts, progress)
+            jobs = _jobs(poc, run, repository, artifacts)
+            do_jobs(run, jobs, embedded(repository, run / "triton.log", progress), repository, progress)
+        decision = decide_run(run)
+        if decision.outcome == "PASS":
+            _deliver(poc, run, artifacts, decision, publish, progress)
+        progress("writing the report")
+        write_report(run)
+        finish_run(run)
+    return run, decision
+
+
+def _subject(poc: Poc) -> Subject:
+    stages = tuple(s.model for s in poc.file.pipeline.steps) if poc.file.pipeline else ()
+    return Subject(
+        title=poc.file.title,
+        family=poc.family.name,
+        inference=poc.family.inference,
+        measured=poc.measured,
+        models=(poc.measured, *stages),
+        slo=poc.slo,
+        candidates=poc.candidates,
+        loads=poc.file.loads,
+    )
+
+
+def _write_resolved(run: Path, poc: Poc) -> None:
+    import yaml
+
+    write_text(run / RESOLVED, yaml.safe_dump(to_data(poc.file), sort_keys=False, allow_unicode=True))
+
+
+def _jobs(poc: Poc, run: Path, repository: Path, artifacts: dict[str, Path]) -> tuple[Job, ...]:
+    """Live parity under the first configuration, then every candidate at every load."""
+    entries, artifact = read_entries(repository), artifacts[poc.model]
+    batching = tuple(e.name for e in entries if e.config.max_batch_size > 1 and not composing_models(e.config))
+    served = [(e.name, e.artifact_sha256, e.config) for e in entries]
+
+    def keep_requests(folder: Path) -> None:
+        write_requests(folder, sample_requests(poc, artifact, PAYLOADS))
+
+    def parity(endpoint: Endpoint, folder: Path) -> None:
+        live = check_live_parity(
+            endpoint,
+            batching,
+            questions_of(poc, artifact),
+            clients=poc.file.parity.clients,
+            tolerance=poc.file.models[poc.model].export.tolerance,
+            task=poc.family.task,
+        )
+        write_json(folder / "live.json", live)
+
+    requests = step(run, "requests", {"artifact": artifact.name, "served": served}, keep_requests)
+    first = Job(
+        key="parity",
+        inputs={"served": served, "options": poc.file.parity, "environment": environment_here()},
+        text="checking parity through the live server",
+        do=parity,
+        candidate=poc.candidates[0],
+    )
+    subject = _subject(poc)
+    trials = trial_jobs(run, subject.models, requests, subject.candidates, subject.loads, depends_on=served)
+    return first, *trials
+
+
+def _deliver(
+    poc: Poc, run: Path, artifacts: dict[str, Path], decision: Decision, publish: Path | None, progress: Progress
+) -> None:
+    """After a PASS: the chosen configuration as a repository, published and bundled."""
+    chosen = next(c.config for c in poc.candidates if c.name == decision.candidate)
+
+    def fill(folder: Path) -> None:
+        fill_repository(poc, folder, artifacts, chosen=chosen)
+
+    progress("writing the deployment bundle")
+    step(run, "chosen_repository", {"chosen": chosen, "base": read_entries(run / "repository")}, fill)
+    deploy_run(run, run / "deploy", replace=True)
+    if publish is not None:
+        progress(f"publishing to {publish}")
+        fill_repository(poc, publish, artifacts, chosen=chosen)

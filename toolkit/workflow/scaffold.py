@@ -1,0 +1,63 @@
+"""`toolkit new`: a PoC folder for a customer's model that runs as it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from toolkit.errors import UsageError
+from toolkit.families import FAMILIES
+from toolkit.models.source import source_from_path
+from toolkit.poc import FILE, read_poc
+from toolkit.records import write_text
+
+
+def new_poc(name: str, family: str, model: str, inputs: tuple[str, ...] = (), root: Path = Path("pocs")) -> Path:
+    """Write `root/name` with a poc.yaml and a README. Returns the folder.
+
+    Raises UsageError for a name that is taken or unfit, ModelRefused when the model cannot be opened.
+    """
+    if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+        raise UsageError(f"'{name}' does not do as a name", mend="use letters, digits, - and _")
+    if family not in FAMILIES:
+        raise UsageError(f"there is no family '{family}'", mend=f"--family {' or '.join(FAMILIES)}")
+    folder = root / name
+    if folder.exists():
+        raise UsageError(f"{folder} exists already", mend="choose another name, or delete the folder")
+    source_from_path(model)
+    write_text(folder / FILE, _poc_yaml(name, family, _relative(model, folder), inputs))
+    write_text(folder / "README.md", f"# {name}\n\n    toolkit run {folder}\n    toolkit run {folder} --smoke\n")
+    read_poc(folder)
+    return folder
+
+
+def _relative(model: str, folder: Path) -> str:
+    path, colon, entry = model.partition(":")
+    return os.path.relpath(path, folder) + colon + entry
+
+
+def _poc_yaml(name: str, family: str, model: str, inputs: tuple[str, ...]) -> str:
+    import yaml
+
+    value = FAMILIES[family]
+    entry = name.replace("-", "_")
+    spec: dict[str, object] = {"source": model}
+    if inputs:
+        spec["export"] = {"inputs": list(inputs)}
+    data = {"schema": 1, "family": family, "title": name, "models": {entry: spec | {"config": {"max_batch_size": 8}}}}
+    loads = "".join(f"  - {{clients: {n}, duration_s: 10}}\n" for n in (1, 2, 4, 8, 16))
+    return f"""\
+# Every key is checked; `toolkit run` runs it. A model file may offer sample_inputs(seed, n) and held_out() besides.
+{yaml.safe_dump(data, sort_keys=False)}\
+# The objective, written down before anything is measured: change it to the customer's.
+slo: {value.slo}
+loads:
+{loads}\
+search:
+  candidates:
+    one-instance: {{}}
+    two-instances: {{{entry}: {{instance_group: [{{count: 2}}]}}}}
+smoke:
+  loads:
+    - {{clients: 4, duration_s: 2, warmup_s: 0.5}}
+"""
