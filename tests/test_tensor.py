@@ -12,7 +12,10 @@ from toolkit.tensor import DTYPES, Signature, TensorSpec, dtype_from_name, rando
     ("text", "expected"),
     [
         ("x:float32:batch,3,224,224", TensorSpec(name="x", dtype="FP32", shape=("batch", 3, 224, 224))),
-        ("ids:int64:batch,length:0..299", TensorSpec(name="ids", dtype="INT64", shape=("batch", "length"), low=0, high=299)),
+        (
+            "ids:int64:batch,length:0..299",
+            TensorSpec(name="ids", dtype="INT64", shape=("batch", "length"), low=0, high=299),
+        ),
         ("s:FP16:", TensorSpec(name="s", dtype="FP16", shape=())),
         ("n:int32:batch:-5..5", TensorSpec(name="n", dtype="INT32", shape=("batch",), low=-5, high=5)),
     ],
@@ -22,7 +25,9 @@ def test_input_text_is_read_and_written_back(text: str, expected: TensorSpec) ->
     assert tensor_from_text(expected.text()) == expected
 
 
-@pytest.mark.parametrize("text", ["x", "x:float32", ":float32:1", "x:float99:1", "x:float32:0", "x:float32:-1", "x:int64:1:3"])
+@pytest.mark.parametrize(
+    "text", ["x", "x:float32", ":float32:1", "x:float99:1", "x:float32:0", "x:float32:-1", "x:int64:1:3"]
+)
 def test_input_text_that_makes_no_sense_is_refused_with_a_mend(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         tensor_from_text(text)

@@ -124,7 +124,9 @@ def read_poc(folder: Path, *, smoke: bool = False, settings: tuple[str, ...] = (
     """
     path = folder / FILE
     if not path.is_file():
-        raise ConfigurationError(f"{folder} is not a PoC folder: it has no {FILE}", mend="toolkit new NAME --model MODEL")
+        raise ConfigurationError(
+            f"{folder} is not a PoC folder: it has no {FILE}", mend="toolkit new NAME --model MODEL"
+        )
     data = read_yaml(path)
     smoke = smoke or os.environ.get("POC_FAST") == "1"
     overrides = data.pop("smoke", {})
@@ -133,7 +135,7 @@ def read_poc(folder: Path, *, smoke: bool = False, settings: tuple[str, ...] = (
         data = merged(data, _setting_from_text(text))
     if data.pop("schema", None) != SCHEMA:
         raise ConfigurationError(f"{path}: schema is missing or not {SCHEMA}", mend=f"write `schema: {SCHEMA}` on top")
-    file = from_data(PocFile, data, str(path))
+    file: PocFile = from_data(PocFile, data, str(path))
     return _poc(file if model is None else _with_model(file, model), folder.resolve().name, path, smoke)
 
 
@@ -148,7 +150,7 @@ def _poc(file: PocFile, name: str, path: Path, smoke: bool) -> Poc:
         folder=path.parent.resolve(),
         file=file,
         family=_family(file.family, path),
-        slo=slo_from_text(file.slo, where=f"{path}: slo"),
+        slo=_slo(file.slo, path),
         smoke=smoke,
     )
     _check(poc, path)
@@ -191,6 +193,13 @@ def _with_model(file: PocFile, model: str) -> PocFile:
     ((name, spec),) = file.models.items()
     source = f"{Path(path).resolve()}{colon}{entry}"
     return replace(file, models={name: replace(spec, source=source)})
+
+
+def _slo(text: str, path: Path) -> Slo:
+    try:
+        return slo_from_text(text)
+    except UsageError as err:
+        raise ConfigurationError(f"{path}: slo: {err.message}", mend=err.mend) from err
 
 
 def _family(name: str, path: Path) -> Family:

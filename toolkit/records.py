@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 #: Version of every JSON document that the toolkit writes; raised when a reader of the old one would go wrong.
 SCHEMA = 1
-STEP_FILE = "step.json"
+STEP_FILE = ".step.json"
 
 
 # --- values -> plain data ---------------------------------------------------------------------------------------------

@@ -263,7 +263,7 @@ def make_report(measured: tuple[Trial, ...] | None = None, **changes: Any) -> Re
         "export_parity": (ExportParity(artifact="digits_classifier", result=parity()),),
         "live_parity": live(),
         "accuracy": TaskResult(metric="top-1", reference=0.9778, answers=0.9778, samples=360, disagreements=0),
-        "pipeline": "One request holds a PNG or JPEG image and returns the probabilities of the ten digits with labels.",
+        "pipeline": "One request holds a PNG or JPEG image and returns the probabilities of the ten digits.",
         "steps": (
             PipelineStep(name="digits_decode", backend="python", role="PNG or JPEG bytes to a tensor"),
             PipelineStep(name="digits_classifier", backend="onnxruntime", role="tensor to class probabilities"),

@@ -18,7 +18,9 @@ MakeOnnx = Callable[..., None]
 MakeArtifact = Callable[..., Path]
 
 
-def write_onnx(path: Path, inp: Sequence[int | str], out: Sequence[int | str], *, code: int = TensorProto.FLOAT) -> None:
+def write_onnx(
+    path: Path, inp: Sequence[int | str], out: Sequence[int | str], *, code: int = TensorProto.FLOAT
+) -> None:
     """A one-node model from IMAGE to SCORES with the declared shapes; it need not compute anything sensible."""
     graph = helper.make_graph(
         [helper.make_node("Identity", ["IMAGE"], ["SCORES"])],
@@ -32,9 +34,7 @@ def write_onnx(path: Path, inp: Sequence[int | str], out: Sequence[int | str], *
 
 @pytest.fixture
 def make_artifact(tmp_path: Path) -> MakeArtifact:
-    def make(
-        inp: str = "batch,1,2,2", out: str = "batch,4", *, name: str = "scorer", parity: str = "passed"
-    ) -> Path:
+    def make(inp: str = "batch,1,2,2", out: str = "batch,4", *, name: str = "scorer", parity: str = "passed") -> Path:
         folder = tmp_path / "artifacts" / name
         image, scores = tensor_from_text(f"IMAGE:float32:{inp}"), tensor_from_text(f"SCORES:float32:{out}")
         write_onnx(folder / "model.onnx", image.shape, scores.shape)

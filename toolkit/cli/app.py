@@ -15,7 +15,7 @@ import typer
 
 from toolkit import __version__
 from toolkit.cli import show
-from toolkit.errors import ToolkitError, UsageError
+from toolkit.errors import ToolkitError
 
 app = typer.Typer(
     help="From a customer's model to a measured and deployable Triton proof of concept.",
@@ -168,8 +168,7 @@ def serve(
     """Serve a repository with the embedded Triton on the loopback, until Ctrl-C."""
     from toolkit.serve.embedded import serve_embedded
 
-    ports = {"http_port": http_port, "grpc_port": grpc_port, "metrics_port": metrics_port}
-    with serve_embedded(repository, **ports) as server:
+    with serve_embedded(repository, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port) as server:
         _done(server.endpoint, f"ready: http://{server.endpoint.http} (Ctrl-C ends it)", json)
         server.wait()
 
@@ -253,9 +252,9 @@ def run(
     json: Json = False,
 ) -> None:
     """Run a PoC: model to decision, report and bundle. Exit code 1 when the SLO is not met or not decided."""
-    from toolkit.workflow.runs import RUNS
-    from toolkit.workflow.run import run_poc
     from toolkit.poc import read_poc
+    from toolkit.workflow.run import run_poc
+    from toolkit.workflow.runs import RUNS
 
     read = read_poc(poc, smoke=smoke, settings=tuple(set_), model=model)
     destination = MODEL_REPO if publish else None
@@ -281,7 +280,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False) or 0
     except typer.TyperException as error:
-        error.show()
+        show.err.print(f"error: {error}\n  mend: toolkit --help, toolkit COMMAND --help", markup=False)
         code = error.exit_code
     except ToolkitError as error:
         show.error(error, debug=debug)

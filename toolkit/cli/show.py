@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from toolkit.tune.decision import Decision, Point
     from toolkit.workflow.infer import Answered
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+#: Where there is no terminal to measure (a pipe, a log), lines are as long as a table needs.
+WIDE = 200
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
+err = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else WIDE)
 MOST_CHARACTERS = 2000
 COLOURS = {"PASS": "green", "ok": "green", "FAIL": "red", "missing": "red", "error": "red", "UNDECIDED": "yellow"}
 
@@ -81,7 +83,17 @@ def point_row(point: Point) -> list[str]:
     return [m.load.name, *times, f"{m.throughput_per_s:.1f}", str(m.failed_requests), verdict, marks]
 
 
-POINT_COLUMNS = ("load", "p50 [ms]", "p90 [ms]", "p95 [ms]", "p99 [ms]", "rate [1/s]", "errors []", "verdict", "warnings")
+POINT_COLUMNS = (
+    "load",
+    "p50 [ms]",
+    "p90 [ms]",
+    "p95 [ms]",
+    "p99 [ms]",
+    "rate [1/s]",
+    "errors []",
+    "verdict",
+    "warnings",
+)
 
 
 def point_document(point: Point) -> dict[str, Any]:
@@ -90,9 +102,7 @@ def point_document(point: Point) -> dict[str, Any]:
     return {
         "load": to_data(m.load) | {"name": m.load.name},
         "latency": _distribution(m.latency),
-        "latency_interval": {
-            f"p{100 * q.q:g}_ms": [_ms(q.low_s), _ms(q.high_s)] for q in m.latency.quantiles
-        },
+        "latency_interval": {f"p{100 * q.q:g}_ms": [_ms(q.low_s), _ms(q.high_s)] for q in m.latency.quantiles},
         "service": _distribution(m.service),
         "throughput_per_s": m.throughput_per_s,
         "offered_per_s": m.offered_per_s,
@@ -166,7 +176,9 @@ def parity(folder: Path, artifact: Artifact, result: ParityResult) -> None:
     table(("output", "max abs []", "cosine []", "mismatches []", "problem"), rows)
     if result.task is not None:
         task = result.task
-        figures = f"{task.reference:.4f} before, {task.answers:.4f} after, {task.disagreements} of {task.samples} differ"
+        figures = (
+            f"{task.reference:.4f} before, {task.answers:.4f} after, {task.disagreements} of {task.samples} differ"
+        )
         out.print(f"{task.metric}: {figures}", markup=False)
     out.print(f"parity {coloured('PASS' if result.passed else 'FAIL')}  ", end="")
     out.print(f"{result.reason}\n{folder / artifact.files[0]} (sha256 {artifact.sha256[:12]})", markup=False)

@@ -16,6 +16,8 @@ from toolkit.errors import ConfigurationError, EnvironmentProblem
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&$])")
+#: What makes a list item of a text that starts with it.
+_MARKDOWN_LIST = re.compile(r"^(\d*)([-+.)])")
 _YAML_ESCAPES = {'"': '\\"', "\\": "\\\\"}
 
 
@@ -120,8 +122,8 @@ def markdown_text(value: Any) -> str:
     if isinstance(value, Plain | int):
         return str(value)
     if isinstance(value, str):
-        visible = "".join(c if c.isprintable() else " " for c in value)
-        return _MARKDOWN.sub(r"\\\1", visible)
+        visible = "".join(c if c.isprintable() else " " for c in value).strip()
+        return _MARKDOWN_LIST.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", visible))
     return _refuse(value)
 
 

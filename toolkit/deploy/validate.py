@@ -6,13 +6,14 @@ In: a Bundle in memory, or the folder of a written one. Out: one Finding per fil
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -144,26 +145,26 @@ def _check_metrics(expressions: Iterator[str]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
-    """A command that judges `file`, run in `folder` of the bundle; `probe` exits with 0 where it can be used."""
+    """A command that judges `file`, run in `folder` of the bundle; `is_here` says whether it can be."""
 
     name: str
     folder: str
     file: str
-    probe: tuple[str, ...]
     command: tuple[str, ...]
+    is_here: Callable[[], bool]
     absent: str
 
 
-def _compose_schema(file: str) -> Tool:
-    python = (sys.executable, "-m", "check_jsonschema")
-    return Tool(
-        name="compose schema",
-        folder="compose",
-        file=file,
-        probe=(*python, "--version"),
-        command=(*python, "--builtin-schema", "vendor.compose-spec", file),
-        absent="check-jsonschema is not installed: pip install check-jsonschema",
-    )
+@cache
+def _answers(probe: tuple[str, ...]) -> bool:
+    """Whether a program is here and works: `docker` may be there without its `compose` plug-in."""
+    if shutil.which(probe[0]) is None:
+        return False
+    return subprocess.run(probe, capture_output=True, timeout=_TIMEOUT_S, check=False).returncode == 0
+
+
+def _has_check_jsonschema() -> bool:
+    return importlib.util.find_spec("check_jsonschema") is not None
 
 
 def _compose_config(*program: str) -> Tool:
@@ -173,8 +174,8 @@ def _compose_config(*program: str) -> Tool:
         name=f"{name} config",
         folder="compose",
         file=file,
-        probe=(*program, "version"),
         command=(*program, "-f", file, "-f", gpu, *profiles, "config", "-q"),
+        is_here=partial(_answers, (*program, "version")),
         absent=f"{name} is not installed",
     )
 
@@ -184,15 +185,23 @@ def _promtool(verb: str, subject: str, file: str) -> Tool:
         name=f"promtool {verb} {subject}",
         folder="observability/prometheus",
         file=file,
-        probe=("promtool", "--version"),
         command=("promtool", verb, subject, file),
+        is_here=partial(_answers, ("promtool", "--version")),
         absent="promtool is not installed: apt-get install prometheus",
     )
 
 
+_COMPOSE_SCHEMA = (sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec")
+
 TOOLS = (
-    _compose_schema("docker-compose.yaml"),
-    _compose_schema("docker-compose.gpu.yaml"),
+    Tool(
+        name="compose schema",
+        folder="compose",
+        file="docker-compose.yaml",
+        command=(*_COMPOSE_SCHEMA, "docker-compose.yaml", "docker-compose.gpu.yaml"),
+        is_here=_has_check_jsonschema,
+        absent="check-jsonschema is not installed: pip install check-jsonschema",
+    ),
     _compose_config("docker", "compose"),
     _compose_config("docker-compose"),
     _promtool("check", "config", "prometheus.yml"),
@@ -203,7 +212,7 @@ TOOLS = (
 
 def _run(tool: Tool, bundle: Path) -> Finding:
     file = f"{tool.folder}/{tool.file}"
-    if not _answers(tool.probe):
+    if not tool.is_here():
         return Finding(tool=tool.name, file=file, outcome="skipped", reason=tool.absent)
     try:
         done = subprocess.run(
@@ -214,11 +223,3 @@ def _run(tool: Tool, bundle: Path) -> Finding:
     if done.returncode == 0:
         return Finding(tool=tool.name, file=file, outcome="ok")
     return Finding(tool=tool.name, file=file, outcome="failed", reason=(done.stderr + done.stdout).strip())
-
-
-@cache
-def _answers(probe: tuple[str, ...]) -> bool:
-    """Whether a tool is here and works: a plug-in may be absent although its program is there."""
-    if shutil.which(probe[0]) is None:
-        return False
-    return subprocess.run(probe, capture_output=True, timeout=_TIMEOUT_S, check=False).returncode == 0

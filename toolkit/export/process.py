@@ -36,7 +36,7 @@ def run_worker(request: WorkerRequest, request_file: Path, log: Path, progress: 
     """
     write_json(request_file, request.relative_to(request_file.parent))
     ours, theirs = socket.socketpair()
-    command = [sys.executable, "-B", "-m", "toolkit.export.worker", str(request_file)]
+    command = [sys.executable, "-Bu", "-m", "toolkit.export.worker", str(request_file)]
     with writing(log):
         output = log.open("wb")
     with ours, output:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from toolkit.errors import ConfigurationError
-from toolkit.export.parity import TOP1
+from toolkit.export.parity import top1
 from toolkit.extras import require
 from toolkit.families.family import Family
 
@@ -29,7 +29,7 @@ def png_from_tensor(tensors: np.ndarray[Any, Any], parameters: Mapping[str, Any]
     pixels = np.rint(exact)
     if np.abs(exact - pixels).max() > 0.01 or pixels.min() < 0 or pixels.max() > 255:
         raise ConfigurationError(
-            "the samples are not images under the step's scale, mean and std: some pixel is not a whole number in 0..255",
+            "the samples are not images under the step's scale, mean and std: a pixel is not a whole number in 0..255",
             mend="set the parameters of the image_decode step to those of the model's own preprocessing",
         )
     files = np.empty((len(tensors), 1), dtype=object)
@@ -51,7 +51,7 @@ def _number(parameters: Mapping[str, Any], key: str, default: float) -> Any:
 VISION = Family(
     name="vision",
     inference="image",
-    task=TOP1,
+    task=top1,
     encoders={"image_decode": png_from_tensor},
     slo="p99=50ms",
     max_batch_size=8,

@@ -4,21 +4,20 @@ In: the bytes of whole requests. Out: a status or an error class, the four times
 A connection registers itself with the poller and answers its events; who sends what, and when, is the caller's.
 It does not know KServe, nor what a request means.
 
-A server answers with the same few heads over and over, so the careful parser of heads is cached, and an answer that
-came whole costs one `recv`, one dictionary look-up and two comparisons. All else is off the beaten track.
+An answer that comes whole, to a request that went out whole, costs one `send`, one `recv`, one cached parse and three
+comparisons. All else is off the beaten track.
 """
 
 from __future__ import annotations
 
-import re
 import select
 import socket
 from dataclasses import dataclass
-from functools import lru_cache
 from time import perf_counter_ns
 from typing import Any
 
 from toolkit.errors import EnvironmentProblem, ServerTrouble
+from toolkit.load.http_response import MALFORMED_RESPONSE, Head, body_of, chunks, parse_head
 from toolkit.serve.server import Endpoint
 
 #: What `Connection.advance` returns besides an HTTP status: nothing yet, or the class of error that ended a request.
@@ -26,56 +25,14 @@ PENDING = 0
 CONNECTION_REFUSED = -1
 CONNECTION_CLOSED = -2
 TIMED_OUT = -3
-MALFORMED_RESPONSE = -4
 
 #: epoll counts its time-out in seconds, poll (where there is no epoll) in milliseconds; the event bits are the same.
 Poller: Any = getattr(select, "epoll", select.poll)
 TICK_S = 0.05
 POLL_TIMEOUT = TICK_S if hasattr(select, "epoll") else TICK_S * 1e3
 
-RECEIVE_BYTES = 1 << 18
+RECEIVE_BYTES = 1 << 16  # malloc maps larger buffers afresh for each call
 MAX_HEAD_BYTES = 1 << 16
-_LENGTH = re.compile(rb"^content-length:[ \t]*(\d+)[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
-_HEADER_LENGTH = re.compile(rb"^inference-header-content-length:[ \t]*(\d+)[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
-_CHUNKED = re.compile(rb"^transfer-encoding:.*\bchunked[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
-_CONNECTION = re.compile(rb"^connection:[ \t]*(keep-alive|close)[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
-_STATUS = re.compile(rb"HTTP/1\.([01]) (\d{3})[ \r]")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """What matters in a response's head. `length` None: the body ends where its chunks, or the connection, end."""
-
-    status: int
-    length: int | None
-    header_length: int | None
-    is_chunked: bool
-    keeps_alive: bool
-
-
-@lru_cache(maxsize=512)
-def parse_head(head: bytes) -> Head:
-    """Read a response's head, final empty line included (RFC 9112); one that is no HTTP/1.x is MALFORMED_RESPONSE."""
-    start = _STATUS.match(head)
-    if start is None:
-        return Head(status=MALFORMED_RESPONSE, length=0, header_length=None, is_chunked=False, keeps_alive=False)
-    status, length, connection = int(start[2]), _number(_LENGTH, head), _CONNECTION.search(head)
-    is_chunked = _CHUNKED.search(head) is not None
-    if status in (204, 304):
-        length, is_chunked = 0, False
-    wish = connection[1].lower() if connection else b"close" if start[1] == b"0" else b"keep-alive"
-    return Head(
-        status=status,
-        length=None if is_chunked else length,
-        header_length=_number(_HEADER_LENGTH, head),
-        is_chunked=is_chunked,
-        keeps_alive=wish == b"keep-alive" and (is_chunked or length is not None),
-    )
-
-
-def _number(pattern: re.Pattern[bytes], head: bytes) -> int | None:
-    match = pattern.search(head)
-    return int(match[1]) if match else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,8 +122,7 @@ class Connection:
 
     def body(self) -> bytes:
         """The body of the last complete answer, chunks put together."""
-        body = bytes(self._answer[self._body_start :])
-        return _joined_chunks(body) if self._head and self._head.is_chunked else body
+        return body_of(self._head, bytes(self._answer[self._body_start :])) if self._head else b""
 
     def give_up(self) -> int:
         """Abandon the request in flight for want of time: closes, and returns TIMED_OUT."""
@@ -237,7 +193,7 @@ class Connection:
 
     def _expected_end(self, parts: bytearray, head: Head, *, closed: bool) -> int | None:
         if head.is_chunked:
-            return _chunks(parts, self._body_start)[1]
+            return chunks(parts, self._body_start)[1]
         if head.length is None:
             return len(parts) if closed else None
         end = self._body_start + head.length
@@ -246,23 +202,3 @@ class Connection:
     def _end(self, outcome: int) -> int:
         self.close()
         return outcome
-
-
-def _chunks(data: bytes | bytearray, position: int) -> tuple[list[tuple[int, int]], int | None]:
-    """Where the chunks at `position` lie, and where the body ends: None when it has not, -1 when it is malformed."""
-    spans: list[tuple[int, int]] = []
-    while (line_end := data.find(b"\r\n", position)) >= 0:
-        try:
-            size = int(data[position:line_end].partition(b";")[0], 16)
-        except ValueError:
-            return spans, -1
-        if size == 0:
-            trailers_end = data.find(b"\r\n\r\n", line_end)
-            return spans, trailers_end + 4 if trailers_end >= 0 else None
-        spans.append((line_end + 2, line_end + 2 + size))
-        position = line_end + 4 + size
-    return spans, None
-
-
-def _joined_chunks(body: bytes) -> bytes:
-    return b"".join(body[start:end] for start, end in _chunks(body, 0)[0])

@@ -22,7 +22,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from toolkit.errors import ServerTrouble
-from toolkit.load.http import parse_head
+from toolkit.load.http_response import parse_head
 from toolkit.serve.server import Endpoint
 
 Fault = Literal["", "close", "error", "half", "chunked", "stall", "malformed", "goodbye"]

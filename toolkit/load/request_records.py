@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ConfigurationError
-from toolkit.load.http import CONNECTION_CLOSED, CONNECTION_REFUSED, MALFORMED_RESPONSE, TIMED_OUT
+from toolkit.load.http import CONNECTION_CLOSED, CONNECTION_REFUSED, TIMED_OUT
+from toolkit.load.http_response import MALFORMED_RESPONSE
 from toolkit.records import write_bytes
 
 Ended = Literal["complete", "interrupted", "server lost"]

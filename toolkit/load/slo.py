@@ -1,17 +1,42 @@
-"""The service-level objective, as written down before the run: criteria with a metric, a statistic and a limit."""
+"""The service-level objective, as written down before the run: criteria with a metric, a statistic and a limit.
+
+In: `METRIC.STATISTIC=LIMIT,...` as people type it. Out: an Slo, and back to text. Whether it is met is verdict.py's.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+from toolkit.errors import UsageError
+from toolkit.load.duration import seconds_from_text, seconds_text
+
+MEND = "write METRIC.STATISTIC=LIMIT, for example p99=20ms or latency.p90=5ms,throughput=100,errors=0.1%"
+TIMES = ("latency", "service")
+_PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criterion:
-    """`metric.statistic` must be at most `limit` (latency, seconds) or at least it (throughput, per second)."""
+    """`metric.statistic` must be at most `limit`, or at least it for throughput.
+
+    latency and service: `pNN` or `mean`, seconds. throughput: `mean`, per second. errors: `rate`, a share of 1.
+    """
 
     metric: str
     statistic: str
     limit: float
+
+    @property
+    def name(self) -> str:
+        """The metric's name in the metric table: "latency.p99"."""
+        return f"{self.metric}.{self.statistic}"
+
+    @property
+    def quantile(self) -> float | None:
+        """0.99 for p99; None when the statistic is no percentile."""
+        match = _PERCENTILE.fullmatch(self.statistic)
+        return float(match[1]) / 100 if match else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,3 +44,81 @@ class Slo:
     """All criteria must hold together."""
 
     criteria: tuple[Criterion, ...]
+
+
+def slo_from_text(text: str) -> Slo:
+    """Read `p99=20ms`, `latency.p99=20ms`, `throughput=100`, `errors=0.1%`, several by commas. Raises UsageError."""
+    criteria = tuple(_criterion_from_text(part.strip()) for part in text.split(","))
+    names = [criterion.name for criterion in criteria]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"SLO '{text}': {name} has two limits", mend="keep one of them")
+    return Slo(criteria=criteria)
+
+
+def _criterion_from_text(text: str) -> Criterion:
+    name, _, limit = (part.strip() for part in text.partition("="))
+    if not name or not limit:
+        raise UsageError(f"SLO '{text}' has no limit" if name else "an SLO is empty", mend=MEND)
+    metric, _, statistic = name.partition(".") if name.partition(".")[0] in _READERS else ("latency", "", name)
+    if metric not in TIMES:
+        statistic = statistic or {"throughput": "mean", "errors": "rate"}[metric]
+    criterion = Criterion(metric=metric, statistic=statistic, limit=_READERS[metric](text, limit))
+    _check_statistic(criterion, text)
+    return criterion
+
+
+def _check_statistic(criterion: Criterion, text: str) -> None:
+    allowed = {"throughput": "mean", "errors": "rate"}.get(criterion.metric, "mean")
+    q = criterion.quantile if criterion.metric in TIMES else None
+    if not (criterion.statistic == allowed or (q is not None and q > 0)):
+        expected = "pNN or mean" if criterion.metric in TIMES else allowed
+        what = f"'{criterion.statistic}' is no statistic of" if criterion.statistic else "no statistic is given for"
+        raise UsageError(f"SLO '{text}': {what} {criterion.metric}; expected {expected}", mend=MEND)
+
+
+def _time_limit(text: str, limit: str) -> float:
+    try:
+        seconds = seconds_from_text(limit)
+    except UsageError as err:
+        raise UsageError(f"SLO '{text}': {err.message}", mend=err.mend) from err
+    return _positive(text, seconds)
+
+
+def _rate_limit(text: str, limit: str) -> float:
+    return _positive(text, _number(text, limit.removesuffix("/s").strip()))
+
+
+def _share_limit(text: str, limit: str) -> float:
+    mend = "write errors=0.1%"
+    if not limit.endswith("%"):
+        raise UsageError(f"SLO '{text}': the limit of an error rate is a percentage", mend=mend)
+    share = _number(text, limit.removesuffix("%")) / 100
+    if not 0 < share < 1:  # a rate of 0 cannot be shown by any number of requests
+        raise UsageError(f"SLO '{text}': the limit must be more than 0 % and less than 100 %", mend=mend)
+    return share
+
+
+def _number(text: str, number: str) -> float:
+    try:
+        return float(number)
+    except ValueError as err:
+        raise UsageError(f"SLO '{text}': '{number}' is not a number", mend=MEND) from err
+
+
+def _positive(text: str, limit: float) -> float:
+    if not 0 < limit < float("inf"):
+        raise UsageError(f"SLO '{text}': the limit must be more than 0", mend=MEND)
+    return limit
+
+
+_READERS = {"latency": _time_limit, "service": _time_limit, "throughput": _rate_limit, "errors": _share_limit}
+
+
+def criterion_text(criterion: Criterion) -> str:
+    """The text that `slo_from_text` reads: `latency.p99=20ms`, `throughput=100`, `errors=0.1%`."""
+    if criterion.metric in TIMES:
+        return f"{criterion.name}={seconds_text(criterion.limit)}"
+    if criterion.metric == "errors":
+        return f"errors={100 * criterion.limit:.6g}%"
+    return f"{criterion.metric}={criterion.limit:.6g}"

@@ -42,14 +42,15 @@ LOG_RATIO = 20
 def latency_throughput_chart(
     trials: tuple[Trial, ...], slo: Slo, *, decision: Decision | None = None, mark: str = "", width: int = 720
 ) -> Any:
-    """Tail latency (ms) over throughput (requests/s): a line per candidate, 95 % intervals, SLO line, the chosen ringed.
+    """Tail latency (ms) over throughput (requests/s): a line per candidate with 95 % intervals, and the SLO line.
 
-    Filled points pass, hollow ones do not. `mark` is drawn across the plot. Returns an altair.Chart.
+    Filled points pass, hollow ones do not; the chosen one is ringed; `mark` is drawn across the plot.
+    Returns an altair.Chart.
     """
     alt = require("altair")
-    q, limit_s = charted_percentile(slo)
+    q, limit_s = charted_percentile(slo, trials)
     rows = _latency_rows(trials, q)
-    x = alt.X("throughput:Q", title="Throughput (requests/s)", scale=alt.Scale(zero=True, nice=True))
+    x = alt.X("throughput:Q", title="Throughput (requests/s)", scale=_throughput_scale(alt, rows))
     y = alt.Y("latency:Q", title=f"{percentile_name(q)} latency (ms)", scale=_latency_scale(alt, rows, limit_s))
     series = _series(alt, [trial.candidate.name for trial in trials], width)
     base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=series["color"])
@@ -135,6 +136,11 @@ def _latency_rows(trials: tuple[Trial, ...], q: float) -> list[dict[str, Any]]:
     return rows
 
 
+def _throughput_scale(alt: Any, rows: list[dict[str, Any]]) -> Any:
+    fastest = max((row["throughput"] for row in rows), default=0)
+    return alt.Scale(domain=[0, 1.04 * fastest] if fastest else alt.Undefined, nice=True)
+
+
 def _latency_scale(alt: Any, rows: list[dict[str, Any]], limit_s: float | None) -> Any:
     values = [v for row in rows for v in (row["low"], row["high"])] + ([limit_s * 1e3] if limit_s else [])
     if values and min(values) > 0 and max(values) / min(values) > LOG_RATIO:
@@ -192,7 +198,7 @@ def _finished(alt: Any, chart: Any, name: str, description: str, width: int, hei
     return (
         chart.properties(name=name, description=description, background="transparent", padding=4, **size)
         .configure(font=FONT, aria=False)
-        .configure_axis(**axis, **text, **grid, tickOpacity=0.5, tickCount=6)
+        .configure_axis(**axis, **text, **grid, tickOpacity=0.5, tickCount=6 if width > 500 else 4)
         .configure_axisQuantitative(format=",~r")
         .configure_axisX(grid=False)
         .configure_view(stroke=None)

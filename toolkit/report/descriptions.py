@@ -16,12 +16,16 @@ from toolkit.tune.words import load_text, percent_text, rate_text, time_text
 PARTS = ("queue", "input", "infer", "output", "network", "client", "remainder")
 
 
-def charted_percentile(slo: Slo) -> tuple[float, float | None]:
-    """The percentile that the SLO limits, as a fraction, and that limit in seconds; p99 without a limit if none."""
+def charted_percentile(slo: Slo, trials: tuple[Trial, ...]) -> tuple[float, float | None]:
+    """The latency percentile that the SLO limits, as a fraction, and that limit in seconds.
+
+    p99 without a limit when the SLO names none, or one that no measurement computed.
+    """
+    computed = {v.q for t in trials for p in t.points for v in p.measurement.latency.quantiles}
     for criterion in slo.criteria:
-        number = criterion.statistic.removeprefix("p")
-        if criterion.metric == "latency" and number != criterion.statistic:
-            return float(number) / 100, criterion.limit
+        q = criterion.quantile
+        if criterion.metric == "latency" and q is not None and (q in computed or not computed):
+            return q, criterion.limit
     return 0.99, None
 
 
@@ -37,7 +41,7 @@ def percentile(measurement: Measurement, q: float) -> Quantile | None:
 
 def describe_latency_throughput(trials: tuple[Trial, ...], slo: Slo, decision: Decision | None) -> str:
     """The text alternative of the latency-throughput chart: each candidate from its first to its last load."""
-    q, limit_s = charted_percentile(slo)
+    q, limit_s = charted_percentile(slo, trials)
     said = [f"{percentile_name(q)} latency over throughput.", *(_describe_trial(trial, q) for trial in trials)]
     if limit_s is not None:
         said.append(f"The SLO line is at {time_text(limit_s)}.")

@@ -1,4 +1,4 @@
-"""The tables about correctness and provenance: parity, accuracy, artifacts, environment. Pure: a Report in, Tables out."""
+"""The tables about correctness and provenance: parity, accuracy, artifacts, machine. Pure: a Report in, Tables out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from toolkit.export.parity import LiveParity, ParityResult, TaskResult, Toleranc
 from toolkit.report.report import Report
 from toolkit.report.table import VERDICT, Column, Table, number_columns, text_columns
 from toolkit.tensor import TensorSpec
+from toolkit.tune.words import sentence_text
 
 
 def parity_table(report: Report) -> Table:
@@ -64,14 +65,15 @@ def _passed(passed: bool) -> str:
 
 def parity_notes(report: Report) -> tuple[str, ...]:
     """What each comparison was, and what it said."""
-    notes = [
-        f"Exported {p.artifact}: {_passed(p.result.passed)}, {_sentence(p.result.reason)} Batch sizes {_listed(p.result.batch_sizes)}."
-        for p in report.export_parity
-    ]
+    notes = [_note(f"Exported {p.artifact}", p.result) for p in report.export_parity]
     if report.sequence_parity is not None:
-        result = report.sequence_parity
-        notes.append(f"All steps in sequence: {_passed(result.passed)}, {_sentence(result.reason)}")
+        notes.append(_note("All steps in sequence", report.sequence_parity))
     return (*notes, *_live_notes(report.live_parity))
+
+
+def _note(what: str, result: ParityResult) -> str:
+    sizes = f" Batch sizes {', '.join(map(str, result.batch_sizes))}." if result.batch_sizes else ""
+    return f"{what}: {_passed(result.passed)}. {sentence_text(result.reason)}{sizes}"
 
 
 def _live_notes(live: LiveParity | None) -> Iterable[str]:
@@ -79,19 +81,11 @@ def _live_notes(live: LiveParity | None) -> Iterable[str]:
         yield "Through the server: not compared in this run."
         return
     sent = f"{live.requests:,} requests from {live.clients} clients at once, {live.failures:,} failed."
-    yield f"Through the server: {live.outcome}, {_sentence(live.reason)} {sent}"
+    yield f"Through the server: {live.outcome}. {sentence_text(live.reason)} {sent}"
     for evidence in live.evidence:
         sizes = sorted(evidence.executions.items(), key=lambda item: (len(item[0]), item[0]))
         said = ", ".join(f"{size} ({count:,})" for size, count in sizes) or "none"
         yield f"{evidence.model}: executions by batch size {said}."
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
-def _listed(numbers: Iterable[int]) -> str:
-    return ", ".join(map(str, numbers)) or "not varied"
 
 
 def accuracy_table(report: Report) -> Table:

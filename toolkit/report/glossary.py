@@ -15,7 +15,10 @@ GLOSSARY = (
     ("INVALID", "Something other than the server set the figures, so the point is neither judged nor ranked."),
     ("Closed loop", "Each client sends its next request when the last one is answered, so load follows the server."),
     ("Queue, input, infer, output", "Time in the server: waiting, gathering the batch, running the model, answering."),
-    ("Network, client, remainder", "Time outside the server's models: on the wire, in the load generator, unexplained."),
+    (
+        "Network, client, remainder",
+        "Time outside the models: on the wire, in the load generator, unexplained.",
+    ),
     ("Mean batch", "Requests that the server ran together in one execution, on average."),
     ("Parity", "Whether the served model gives the same answers as the original model, element by element."),
     ("Tolerance", "How far an element may be off: an absolute part, and a part relative to the reference."),

@@ -18,7 +18,7 @@ from toolkit.report.glossary import GLOSSARY
 from toolkit.report.report import Report, report_json
 from toolkit.report.statements import judged_at, not_shown, risks
 from toolkit.report.table import Table
-from toolkit.tune.words import config_text, load_text, rate_text, verdict_text
+from toolkit.tune.words import config_text, load_text, rate_text, sentence_text, verdict_text
 
 BADGES = {"PASS": "GO", "FAIL": "NO-GO"}
 #: Pictures are drawn for two widths, in CSS pixels: a page or a desktop, and a telephone.
@@ -62,6 +62,7 @@ def render_html(report: Report) -> str:
         risks=risks(report),
         not_shown=not_shown(report),
         tables=_tables(report),
+        points_tables=speed.points_tables(report),
         reasons=speed.reasons(report),
         parity_notes=evidence.parity_notes(report),
         curve=_curve(report),
@@ -85,7 +86,7 @@ def badge(report: Report) -> str:
 
 def sentence(report: Report) -> str:
     """The decision without the word that the badge already says."""
-    return report.decision.sentence.removeprefix(f"{badge(report)}:").strip()
+    return sentence_text(report.decision.sentence.removeprefix(f"{badge(report)}:").strip())
 
 
 def created_text(report: Report) -> str:
@@ -114,7 +115,6 @@ def recommended(report: Report) -> tuple[tuple[str, str], ...]:
 def _tables(report: Report) -> dict[str, Table | None]:
     return {
         "criteria": speed.criteria_table(report),
-        "points": speed.points_table(report),
         "rejected": speed.rejected_table(report),
         "warnings": speed.warnings_table(report),
         "split": speed.split_table(report.leader[0]) if report.leader else None,
@@ -124,6 +124,7 @@ def _tables(report: Report) -> dict[str, Table | None]:
         "artifacts": evidence.artifacts_table(report),
         "machine": evidence.machine_table(report),
         "versions": evidence.versions_table(report),
+        "metrics": speed.metrics_table(),
         "seeds": evidence.seeds_table(report),
     }
 

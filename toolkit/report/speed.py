@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from toolkit.load.measurement import Measurement
-from toolkit.report.descriptions import PARTS, part_s, percentile
+from toolkit.load.metric_table import METRICS, Metric, metric_named
 from toolkit.report.report import Report
 from toolkit.report.table import VERDICT, Column, Table, number_columns, text_columns
-from toolkit.tune.decision import Point, Trial
-from toolkit.tune.words import amount_text, interval_text, load_text, target_text
+from toolkit.tune.decision import Trial
+from toolkit.tune.words import amount_text, interval_text, load_text, sentence_text, target_text
 
 #: What stands where there is no figure.
 NONE = "–"
-PERCENTILES = (0.50, 0.90, 0.95, 0.99)
 
 
 def criteria_table(report: Report) -> Table:
     """Each criterion of the SLO: target, measured, interval, effective samples, verdict."""
     verdicts = report.leader[1].verdicts if report.leader else ()
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             target_text(v.criterion),
             NONE if v.measured is None else amount_text(v.criterion, v.measured),
@@ -26,7 +27,9 @@ def criteria_table(report: Report) -> Table:
             v.outcome,
         )
         for v in verdicts
-    ] or [(target_text(c), NONE, NONE, NONE, "NOT JUDGED") for c in report.slo.criteria]
+    ]
+    if not rows:
+        rows = [(target_text(c), NONE, NONE, NONE, "NOT JUDGED") for c in report.slo.criteria]
     figures = number_columns("Measured", "95 % interval", "Effective samples")
     return Table(
         caption="Criteria, as written down before the run",
@@ -38,83 +41,93 @@ def criteria_table(report: Report) -> Table:
 def reasons(report: Report) -> tuple[str, ...]:
     """What the statistics say about each criterion."""
     verdicts = report.leader[1].verdicts if report.leader else ()
-    return tuple(f"{target_text(v.criterion)}: {v.reason}." for v in verdicts if v.reason)
+    return tuple(f"{target_text(v.criterion)}: {sentence_text(v.reason)}" for v in verdicts if v.reason)
 
 
-def points_table(report: Report) -> Table:
-    """Every load point of every candidate; the judged one is marked."""
-    labelled = labelled_points(report)
+def points_tables(report: Report) -> tuple[Table, ...]:
+    """Every load point of every candidate, over every declared metric; the judged one is marked."""
+    groups = (
+        ("From the moment that a request was meant to be sent", ("latency", "throughput", "errors", "batch_size")),
+        ("From the moment that a request was really sent, and the load generator itself", ("service", "client")),
+    )
+    return tuple(_points_table(report, caption, metrics_of(*families)) for caption, families in groups)
+
+
+def metrics_of(*families: str) -> tuple[Metric, ...]:
+    """The declared metrics whose name begins with one of `families`, in the order of their declaration."""
+    return tuple(metric for metric in METRICS if metric.name.partition(".")[0] in families)
+
+
+def _points_table(report: Report, caption: str, metrics: tuple[Metric, ...]) -> Table:
+    points = [(trial.candidate.name, point) for trial in report.trials for point in trial.points]
     judged = report.leader[1] if report.leader else None
-    return Table(
-        caption="Every load point of every configuration",
-        columns=(
-            *text_columns("Configuration", "Load"),
-            *number_columns("Throughput", unit="requests/s"),
-            *number_columns(*(f"p{100 * q:g}" for q in PERCENTILES), "mean", unit="ms"),
-            *number_columns("Failed", "Mean batch"),
-            *number_columns("Client CPU", unit="% of a core"),
-            VERDICT,
-        ),
-        rows=tuple(_point_row(trial, point) for trial, point in labelled),
-        marked=next((i for i, (_, point) in enumerate(labelled) if point is judged), None),
+    columns, figures = _metric_columns(metrics, [point.measurement for _, point in points])
+    rows = tuple(
+        (name, load_text(point.load), *texts, point.outcome)
+        for (name, point), texts in zip(points, figures, strict=True)
     )
+    marked = next((i for i, (_, point) in enumerate(points) if point is judged), None)
+    heads = (*text_columns("Configuration", "Load"), *columns, VERDICT)
+    return Table(caption=caption, columns=heads, rows=rows, marked=marked)
 
 
-def labelled_points(report: Report) -> tuple[tuple[Trial, Point], ...]:
-    """Every point with its trial, in the order in which they were given."""
-    return tuple((trial, point) for trial in report.trials for point in trial.points)
+def _metric_columns(
+    metrics: Sequence[Metric], measurements: Sequence[Measurement]
+) -> tuple[tuple[Column, ...], tuple[tuple[str, ...], ...]]:
+    """Columns for the metrics that have a value anywhere, and their texts for each measurement."""
+    columns, by_metric = [], []
+    for metric in metrics:
+        values = [metric.value(m) for m in measurements]
+        known = [value for value in values if value is not None]
+        if known:
+            unit, scale, digits = _shown_in(metric.unit, max(map(abs, known)))
+            columns.append(Column(title=metric_title(metric), unit=unit, kind="number"))
+            by_metric.append([NONE if v is None else f"{scale * v:,.{digits}f}" for v in values])
+    return tuple(columns), tuple(tuple(texts[i] for texts in by_metric) for i in range(len(measurements)))
 
 
-def _point_row(trial: Trial, point: Point) -> tuple[str, ...]:
-    m = point.measurement
-    quantiles = [percentile(m, q) for q in PERCENTILES]
-    return (
-        trial.candidate.name,
-        load_text(point.load),
-        f"{m.throughput_per_s:,.1f}",
-        *(NONE if v is None else milliseconds(v.value_s) for v in quantiles),
-        milliseconds(m.latency.mean_s),
-        f"{m.failed_requests:,}",
-        mean_batch_text(m),
-        f"{100 * m.client.cpu_share:.0f}",
-        point.outcome,
-    )
+def metric_title(metric: Metric) -> str:
+    """`latency p99` for the metric latency.p99."""
+    return metric.name.replace(".", " ").replace("_", " ")
 
 
-def milliseconds(seconds: float) -> str:
-    """A time for a column headed ms: two decimals, so that the points line up."""
-    return f"{1e3 * seconds:,.2f}"
-
-
-def mean_batch_text(measurement: Measurement) -> str:
-    """The mean batch size of the model that batched most; a dash where no execution was counted."""
-    sizes = [
-        sum(b.size * b.executions for b in model.batches) / sum(b.executions for b in model.batches)
-        for model in measurement.models
-        if any(b.executions for b in model.batches)
-    ]
-    return f"{max(sizes):.1f}" if sizes else NONE
+def _shown_in(unit: str, largest: float) -> tuple[str, float, int]:
+    """The unit, factor and decimals of a whole column, so that its points line up."""
+    if unit == "s":
+        return ("us", 1e6, 1) if largest < 1e-3 else ("ms", 1e3, 2)
+    return {"ratio": ("%", 100.0, 2), "cores": ("cores", 1.0, 2)}.get(unit, (unit, 1.0, 1))
 
 
 def split_table(trial: Trial) -> Table:
-    """The mean request of each load taken apart, in milliseconds; the parts add up to the total."""
-    rows = [
-        (load_text(point.load), *(milliseconds(part_s(split, part)) for part in PARTS), milliseconds(split.latency_s))
-        for point in trial.points
-        if (split := point.measurement.split) is not None
-    ]
-    columns = (Column(title="Load"), *number_columns(*PARTS, "total", unit="ms"))
-    return Table(caption=f"Mean time per request of '{trial.candidate.name}'", columns=columns, rows=tuple(rows))
+    """The mean request of each load taken apart; the parts add up to the mean latency."""
+    points = [point for point in trial.points if point.measurement.split is not None]
+    metrics = (*metrics_of("split"), metric_named("latency.mean"))
+    columns, figures = _metric_columns(metrics, [point.measurement for point in points])
+    rows = tuple((load_text(point.load), *texts) for point, texts in zip(points, figures, strict=True))
+    caption = f"Mean time per request of '{trial.candidate.name}'"
+    return Table(caption=caption, columns=(Column(title="Load"), *columns), rows=rows)
+
+
+def metrics_table() -> Table:
+    """The glossary of the metrics: what each is, in which unit, and which direction is better."""
+    rows = tuple((metric_title(m), m.unit, m.better or "neither", m.formula) for m in METRICS)
+    return Table(caption="Metrics", columns=text_columns("Metric", "Unit", "Better", "Formula"), rows=rows)
 
 
 def warnings_table(report: Report) -> Table:
     """Every warning of every load point."""
     rows = [
-        (f"{trial.candidate.name}, {load_text(point.load)}", w.kind, w.text, "not judged" if w.invalid else "judged")
-        for trial, point in labelled_points(report)
+        (
+            f"{trial.candidate.name}, {load_text(point.load)}",
+            w.kind,
+            sentence_text(w.text),
+            "no" if w.invalid else "yes",
+        )
+        for trial in report.trials
+        for point in trial.points
         for w in point.measurement.warnings
     ]
-    columns = text_columns("Where", "Warning", "Cause and remedy", "The point was")
+    columns = text_columns("Where", "Warning", "Cause and remedy", "Judged")
     return Table(caption="Warnings of the measurements", columns=columns, rows=tuple(rows))
 
 

@@ -8,9 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from toolkit.load.verdict import Verdict
 from toolkit.report.report import Report
 from toolkit.tune.decision import NOISE, Point, rivals_within_noise
-from toolkit.tune.words import interval_text, is_at_least, load_text, percent_text, time_text, verdict_text
+from toolkit.tune.words import (
+    interval_text,
+    is_at_least,
+    load_text,
+    percent_text,
+    sentence_text,
+    time_text,
+    verdict_text,
+)
 
 #: A criterion met with less than this share of its limit to spare has no headroom worth the name.
 HEADROOM = 0.10
@@ -40,18 +49,19 @@ def risks(report: Report, *, most: int = 3) -> tuple[Risk, ...]:
 
 def _answer_risks(report: Report) -> Iterator[Risk]:
     """Wrong answers come before slow ones."""
-    for parity in report.export_parity:
-        if not parity.result.passed:
-            yield Risk(name=f"The exported {parity.artifact} differs from the original", text=parity.result.reason)
-    if report.sequence_parity is not None and not report.sequence_parity.passed:
-        yield Risk(name="The steps together differ from the original", text=report.sequence_parity.reason)
+    compared = [(f"The exported {p.artifact}", p.result) for p in report.export_parity]
+    if report.sequence_parity is not None:
+        compared.append(("The sequence of steps", report.sequence_parity))
+    for what, result in compared:
+        if not result.passed:
+            yield Risk(name=f"{what} differs from the original", text=sentence_text(result.reason))
     live = report.live_parity
     if live is None:
         text = "Answers under concurrent load were not compared with the original model in this run."
         yield Risk(name="Served answers are not proven", text=text)
     elif live.outcome != "PASS":
         name = "Served answers differ from the original" if live.outcome == "FAIL" else "Served answers are not proven"
-        yield Risk(name=name, text=live.reason)
+        yield Risk(name=name, text=sentence_text(live.reason))
 
 
 def _point_risks(point: Point) -> Iterator[Risk]:
@@ -61,17 +71,24 @@ def _point_risks(point: Point) -> Iterator[Risk]:
         yield Risk(name="Requests failed", text=f"{failed:,} requests failed at the judged load ({kinds}).")
     for verdict in point.verdicts:
         if verdict.outcome == "UNDECIDED":
-            text = (
-                f"{verdict_text(verdict)}, 95 % interval {interval_text(verdict)}: {verdict.effective_samples:,.0f} "
-                "effective samples do not settle it. Measure longer."
-            )
-            yield Risk(name="Too few independent samples", text=text)
-        elif verdict.outcome == "PASS" and verdict.measured is not None:
-            limit, measured = verdict.criterion.limit, verdict.measured
-            spare = measured / limit - 1 if is_at_least(verdict.criterion) else 1 - measured / limit
-            if spare < HEADROOM:
-                text = f"{verdict_text(verdict)}: {percent_text(spare)} to spare. A busier hour or a slower machine uses it up."
-                yield Risk(name="Little headroom", text=text)
+            yield _undecided_risk(verdict)
+        elif verdict.outcome == "PASS" and _spare(verdict) < HEADROOM:
+            text = f"{verdict_text(verdict)}: {percent_text(_spare(verdict))} to spare. A busier hour uses it up."
+            yield Risk(name="Little headroom", text=text)
+
+
+def _undecided_risk(verdict: Verdict) -> Risk:
+    figures = f"{verdict_text(verdict)}, 95 % interval {interval_text(verdict)}"
+    text = f"{figures}: {verdict.effective_samples:,.0f} effective samples do not settle it. Measure longer."
+    return Risk(name="Too few independent samples", text=text)
+
+
+def _spare(verdict: Verdict) -> float:
+    """The share of the limit that is left; all of it for a limit of zero, which nothing may exceed."""
+    limit, measured = verdict.criterion.limit, verdict.measured
+    if measured is None or not limit:
+        return 1.0
+    return measured / limit - 1 if is_at_least(verdict.criterion) else 1 - measured / limit
 
 
 def _device_risks(report: Report) -> Iterator[Risk]:
@@ -86,19 +103,20 @@ def _device_risks(report: Report) -> Iterator[Risk]:
 def _noise_risks(report: Report) -> Iterator[Risk]:
     near = rivals_within_noise(report.trials)
     if near:
-        text = f"Within {percent_text(NOISE)} of the chosen rate: {', '.join(near)}. The order may turn when it is measured again."
+        names = ", ".join(near)
+        text = f"Within {percent_text(NOISE)} of the best rate: {names}. The order may turn in another measurement."
         yield Risk(name="The choice is close", text=text)
 
 
 def _warning_risks(point: Point | None) -> Iterator[Risk]:
     for warning in point.measurement.warnings if point else ():
-        yield Risk(name=f"Warning: {warning.kind}", text=warning.text)
+        yield Risk(name=f"Warning: {warning.kind}", text=sentence_text(warning.text))
 
 
 def _standing_risks(report: Report) -> Iterator[Risk]:
     text = (
-        "Each simulated client waits for its answer before it asks again. Real traffic does not wait: in bursts, queues "
-        "and latency grow beyond these figures."
+        "Each simulated client waits for its answer before it asks again. Real traffic does not wait: in bursts, "
+        "queues and latency grow beyond these figures."
     )
     yield Risk(name="Traffic in bursts", text=text)
     text = "Everything ran on one machine. A second replica, and what happens while one is away, were not tried."

@@ -201,8 +201,6 @@ def _with_labels(config: ModelConfig, labels: tuple[str, ...]) -> ModelConfig:
     fitting = {t.name for t in config.output if t.dims == (len(labels),)}
     if not fitting or any("\n" in label for label in labels):
         dims = ", ".join(f"{t.name} {list(t.dims)}" for t in config.output)
-        raise RepositoryError(
-            f"'{config.name}': {len(labels)} labels of one line each fit none of the outputs ({dims})"
-        )
+        raise RepositoryError(f"'{config.name}': {len(labels)} one-line labels fit none of its outputs ({dims})")
     output = [dataclasses.replace(t, label_filename=LABELS_FILE) if t.name in fitting else t for t in config.output]
     return dataclasses.replace(config, output=tuple(output))

@@ -26,7 +26,7 @@ ONNXRUNTIME_PARAMETERS = frozenset(
         "do_copy_in_default_stream",
     }
 )
-_WRITES_MAX_BATCH_SIZE = re.compile(r"^[^#\"']*\bmax_batch_size\s*:", re.MULTILINE)
+_TEXTS_AND_COMMENTS = re.compile(r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|#.*""")
 
 
 def unreadable_config(subject: Subject) -> Iterator[str]:
@@ -45,8 +45,11 @@ def foreign_name(subject: Subject) -> Iterator[str]:
 
 
 def implicit_max_batch_size(subject: Subject) -> Iterator[str]:
-    if subject.config_text is not None and not _WRITES_MAX_BATCH_SIZE.search(subject.config_text):
-        yield "max_batch_size is not written"
+    # The parsed message cannot tell 0 from absent.
+    if subject.config_text is not None:
+        code = _TEXTS_AND_COMMENTS.sub("", subject.config_text)
+        if not re.search(r"\bmax_batch_size\s*:", code):
+            yield "max_batch_size is not written"
 
 
 def preferred_above_max(subject: Subject) -> Iterator[str]:

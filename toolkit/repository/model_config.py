@@ -52,10 +52,10 @@ class ModelOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInstanceGroup:
-    """`count` instances: of the whole server on a CPU, for each GPU on GPUs."""
+    """`count` instances (Triton takes 1 when it is absent): in the whole server on a CPU, for each GPU on GPUs."""
 
     name: str = ""
-    count: int = 1
+    count: int | None = None
     kind: str = "KIND_AUTO"
     gpus: tuple[int, ...] = ()
     profile: tuple[str, ...] = ()

@@ -32,12 +32,13 @@ REQUIREMENTS_FILE = "requirements.txt"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepParameter:
-    """A parameter; without a default it must be given. `numbers` are separated by commas."""
+    """A parameter; without a default it must be given. `numbers` are separated by commas: one, or one `per` size."""
 
     type: Literal["integer", "number", "numbers", "text"]
     text: str
     default: str | None = None
     choices: tuple[str, ...] = ()
+    per: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,16 +120,22 @@ def _values(name: str, step: Step, given: Mapping[str, Any]) -> dict[str, str]:
             close = difflib.get_close_matches(key, step.parameters, n=1)
             hint = f"did you mean '{close[0]}'?" if close else f"it has: {', '.join(step.parameters)}"
             raise UsageError(f"step {name}: '{key}' is not a parameter; {hint}")
-    return {key: _value(f"step {name}: {key}", p, given.get(key, p.default)) for key, p in step.parameters.items()}
+    places = {key: f"step {name}: {key}" for key in step.parameters}
+    values = {key: _value(places[key], p, given.get(key, p.default)) for key, p in step.parameters.items()}
+    for key, parameter in step.parameters.items():
+        count = values[key].count(",") + 1
+        if parameter.per and count not in (1, _size(parameter.per, step, values)):
+            raise UsageError(f"{places[key]} has {count} numbers", mend=f"give one, or one for each of {parameter.per}")
+    return values
 
 
 def _value(where: str, parameter: StepParameter, given: Any) -> str:
     if given is None:
-        raise UsageError(f"{where} is missing", mend=f"give it: {parameter.text}")
+        raise UsageError(f"{where} is missing", mend=f"give {parameter.text}")
     text = ",".join(str(v) for v in given) if isinstance(given, list | tuple) else str(given)
     if not _is_valid(parameter, text):
         expected = f"one of {', '.join(parameter.choices)}" if parameter.choices else parameter.type
-        raise UsageError(f"{where} is {given!r}; expected {expected}", mend=f"{parameter.text}")
+        raise UsageError(f"{where} is {given!r}; expected {expected}", mend=f"give {parameter.text}")
     return text
 
 

@@ -187,7 +187,9 @@ def _noise_sentence(trials: tuple[Trial, ...]) -> str:
 
 def _unmet_sentence(slo: Slo, trial: Trial, best: Point, device: str) -> str:
     target = " and ".join(target_text(c) for c in slo.criteria)
-    reached = f"{candidate_text(trial.candidate)} with {load_text(best.load)} at once: {_figures(best)} at {_rate(best)}"
+    reached = (
+        f"{candidate_text(trial.candidate)} with {load_text(best.load)} at once: {_figures(best)} at {_rate(best)}"
+    )
     if best.outcome == "FAIL":
         return f"NO-GO: no configuration meets {target}{_on(device)}; the nearest is {reached}."
     return (

@@ -29,6 +29,11 @@ def rate_text(per_s: float) -> str:
     return _significant(per_s)
 
 
+def sentence_text(text: str) -> str:
+    """A text with a capital at its beginning and a full stop at its end."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
 def percent_text(share: float) -> str:
     """A share of one as `25 %`."""
     return f"{100 * share:.0f} %"
@@ -55,14 +60,17 @@ def is_at_least(criterion: Criterion) -> bool:
 
 def amount_text(criterion: Criterion, value: float) -> str:
     """A value of the criterion's metric with its unit."""
-    return f"{rate_text(value)}/s" if criterion.metric == "throughput" else time_text(value)
+    if criterion.metric == "throughput":
+        return f"{rate_text(value)}/s"
+    return f"{_significant(100 * value)} %" if criterion.metric == "errors" else time_text(value)
 
 
 def criterion_name(criterion: Criterion) -> str:
-    """`p99` for latency, otherwise the metric and its statistic: `throughput`, `ttft p99`."""
+    """`p99` for latency.p99, `mean latency`, `service p99`, `throughput`, `error rate`."""
     if criterion.metric == "latency":
-        return criterion.statistic
-    return criterion.metric if criterion.metric == "throughput" else f"{criterion.metric} {criterion.statistic}"
+        return criterion.statistic if criterion.quantile else f"{criterion.statistic} latency"
+    names = {"throughput": "throughput", "errors": "error rate"}
+    return names.get(criterion.metric, f"{criterion.metric} {criterion.statistic}")
 
 
 def target_text(criterion: Criterion) -> str:

@@ -1,23 +1,23 @@
-"""From a PoC to a served repository: each model exported, each entry written, the whole linted. Steps of a run folder."""
+"""From a PoC to a served repository: models exported, entries written, the whole linted. Steps of a run folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from toolkit.artifact import Artifact, read_artifact
 from toolkit.errors import RepositoryError
 from toolkit.export.export import export
 from toolkit.export.spec import ExportSpec
 from toolkit.models.source import Source, source_from_path
-from toolkit.poc import Poc
+from toolkit.poc import Poc, merged
 from toolkit.records import step
 from toolkit.repository.entry import add_artifact, add_step
 from toolkit.repository.lint import lint_repository
 from toolkit.repository.pipeline import add_pipeline
 from toolkit.tensor import tensor_from_text
-
-Progress = Callable[[str], None]
+from toolkit.workflow.runs import Progress
 
 
 def sources_of(poc: Poc) -> dict[str, Source]:
@@ -77,11 +77,13 @@ def build_repository(poc: Poc, run: Path, artifacts: Mapping[str, Path], progres
 
 
 def fill_repository(
-    poc: Poc, repository: Path, artifacts: Mapping[str, Path], *, chosen: Mapping[str, Mapping[str, object]] | None = None
+    poc: Poc,
+    repository: Path,
+    artifacts: Mapping[str, Path],
+    *,
+    chosen: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write every entry of a PoC into `repository`, with the chosen configuration laid over poc.yaml's."""
-    from toolkit.poc import merged
-
     overlay = chosen or {}
     for name, spec in poc.file.models.items():
         config = merged(spec.config, overlay.get(name, {}))

@@ -56,7 +56,9 @@ def _python() -> Check:
         return Check(name="system", state="optional", found=f"{system}: remote servers only", mend="use Linux or WSL 2")
     known = sys.version_info[:2] in ((3, 11), (3, 12))
     state: State = "ok" if known else "missing"
-    return Check(name="Python", state=state, found=f"{version} on {system}", mend="" if known else "use Python 3.11 or 3.12")
+    return Check(
+        name="Python", state=state, found=f"{version} on {system}", mend="" if known else "use Python 3.11 or 3.12"
+    )
 
 
 def _numpy() -> Check:
@@ -75,7 +77,9 @@ def _onnxruntime() -> Check:
         return Check(name="onnxruntime", state="missing", found=found, mend=mend)
     if not (cpu or gpu):
         extra = "gpu" if environment_here().gpus else "cpu"
-        return Check(name="onnxruntime", state="missing", found="not installed", mend=f"pip install 'poc-toolkit[{extra}]'")
+        return Check(
+            name="onnxruntime", state="missing", found="not installed", mend=f"pip install 'poc-toolkit[{extra}]'"
+        )
     return Check(name="onnxruntime", state="ok", found=f"onnxruntime-gpu {gpu}" if gpu else f"onnxruntime {cpu}")
 
 
@@ -123,7 +127,9 @@ def _chromium() -> Check:
     path = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
     if path:
         return Check(name="chromium", state="ok", found=path)
-    return Check(name="chromium", state="optional", found="none (report as PDF, browser tests)", mend="apt-get install chromium")
+    return Check(
+        name="chromium", state="optional", found="none (report as PDF, browser tests)", mend="apt-get install chromium"
+    )
 
 
 def _ports() -> Check:
@@ -144,4 +150,6 @@ def _ports() -> Check:
 def _disk() -> Check:
     free = shutil.disk_usage(Path.cwd()).free
     state: State = "ok" if free > 2 * 2**30 else "missing"
-    return Check(name="disk", state=state, found=f"{free / 2**30:.0f} GiB free here", mend="" if state == "ok" else "free 2 GiB")
+    return Check(
+        name="disk", state=state, found=f"{free / 2**30:.0f} GiB free here", mend="" if state == "ok" else "free 2 GiB"
+    )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.artifact import Artifact
 from toolkit.errors import UsageError
 from toolkit.export.export import export
-from toolkit.export.parity import TOP1, ParityResult
+from toolkit.export.parity import ParityResult, top1
 from toolkit.export.spec import ExportSpec
 from toolkit.models.source import source_from_path
 from toolkit.records import read_json
 from toolkit.tensor import tensor_from_text
+from toolkit.workflow.runs import Progress
 
 
 def export_model(
@@ -24,12 +25,12 @@ def export_model(
     samples: Path | None,
     opset: int,
     trust: bool,
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> tuple[Artifact, ParityResult]:
     """Export MODEL into `folder`, which must be absent or empty. Returns the artifact and its parity."""
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise UsageError(f"{folder} exists already and is not empty", mend="choose another --output")
     source = source_from_path(model, trust=trust)
     spec = ExportSpec(inputs=tuple(tensor_from_text(t) for t in inputs), samples=samples, opset=opset)
-    artifact = export(source, spec, folder, name=name or folder.resolve().name, task=TOP1, progress=progress)
+    artifact = export(source, spec, folder, name=name or folder.resolve().name, task=top1, progress=progress)
     return artifact, read_json(folder / "parity.json", ParityResult)

@@ -1,4 +1,4 @@
-"""Work that needs a server, done in order, each as a resumable step; no server is started when nothing is left to do."""
+"""Work that needs a server, done in order, each as a resumable step; no server is started when nothing is left."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from toolkit.serve.embedded import serve_embedded
 from toolkit.serve.server import Endpoint
 from toolkit.tune.decision import Candidate
 from toolkit.workflow.measure import apply_candidate, measure_into, trial_key
+from toolkit.workflow.runs import Progress
 
-Progress = Callable[[str], None]
+Watch = Callable[[Path], None]
 Serving = Callable[[], AbstractContextManager[Endpoint]]
 
 
@@ -62,8 +63,18 @@ def trial_jobs(
     return tuple(job(c, load) for c in candidates for load in loads)
 
 
-def do_jobs(run: Path, jobs: Sequence[Job], serving: Serving, repository: Path | None, progress: Progress) -> None:
-    """Do the jobs that are not finished, on one server, reloading entries of `repository` where a job asks for it."""
+def do_jobs(
+    run: Path,
+    jobs: Sequence[Job],
+    serving: Serving,
+    repository: Path | None,
+    progress: Progress,
+    watch: Watch = lambda run: None,
+) -> None:
+    """Do the jobs that are not finished, on one server, reloading entries of `repository` where a job asks for it.
+
+    watch: called with the run folder after each job, for whoever shows what there is by then.
+    """
     pending = [j for j in jobs if not is_finished(run, j.key, j.inputs)]
     if not pending:
         return
@@ -75,6 +86,7 @@ def do_jobs(run: Path, jobs: Sequence[Job], serving: Serving, repository: Path |
                 apply_candidate(endpoint, repository, job.candidate)
                 applied = job.candidate
             _do(run, job, endpoint)
+            watch(run)
 
 
 def _do(run: Path, job: Job, endpoint: Endpoint) -> None:

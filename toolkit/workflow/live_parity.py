@@ -19,7 +19,7 @@ from toolkit.serve.server import Endpoint
 from toolkit.serve.wire import infer_response
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
 ROUNDS = 8
 BATCH_SIZES_NEEDED = 2
@@ -119,5 +119,8 @@ def _outcome(result: ParityResult | None, failures: int, evidence: tuple[BatchEv
     idle = [e.model for e in evidence if not _has_batched(e)]
     if idle:
         names = ", ".join(idle)
-        return "INVALID", f"{names} did not execute at {BATCH_SIZES_NEEDED} batch sizes above 1, so batching is unproven"
+        return (
+            "INVALID",
+            f"{names} did not execute at {BATCH_SIZES_NEEDED} batch sizes above 1, so batching is unproven",
+        )
     return "PASS", "every answer equals the reference of its own input while the server was batching"

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.errors import ServerTrouble
-from toolkit.load.engine import read_records, write_records
 from toolkit.load.measurement import Measurement
 from toolkit.load.pattern import Load
+from toolkit.load.request_records import read_records, write_records
 from toolkit.load.slo import Slo
 from toolkit.load.sweep import measure_point
 from toolkit.load.verdict import judge, overall

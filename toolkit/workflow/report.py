@@ -8,6 +8,7 @@ from pathlib import Path
 
 from toolkit.artifact import Artifact
 from toolkit.export.parity import LiveParity, ParityResult
+from toolkit.load.verdict import Outcome
 from toolkit.records import read_json, write_json, write_text
 from toolkit.report.html import render_html
 from toolkit.report.report import BundleOmitted, BundleWritten, ExportParity, PipelineStep, Report
@@ -38,9 +39,7 @@ def decide_run(run: Path) -> Decision:
     return decision
 
 
-def parity_weighed(
-    decision: Decision, exported: tuple[ExportParity, ...], live: LiveParity | None
-) -> Decision:
+def parity_weighed(decision: Decision, exported: tuple[ExportParity, ...], live: LiveParity | None) -> Decision:
     """The decision, turned to FAIL where answers differ and to UNDECIDED where parity could not be proven."""
     failed = [f"{e.artifact}: {e.result.reason}" for e in exported if not e.result.passed]
     if failed:
@@ -52,7 +51,7 @@ def parity_weighed(
     return decision
 
 
-def _refused(decision: Decision, outcome: str, sentence: str) -> Decision:
+def _refused(decision: Decision, outcome: Outcome, sentence: str) -> Decision:
     return replace(decision, outcome=outcome, sentence=sentence, candidate=None, load=None, throughput_per_s=None)
 
 

@@ -5,7 +5,6 @@ export -> repository -> serve -> live parity -> trials -> decision -> bundle -> 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from toolkit.artifact import read_artifact
@@ -18,14 +17,13 @@ from toolkit.serve.server import Endpoint
 from toolkit.tune.decision import Decision
 from toolkit.workflow.build import build_repository, export_models, fill_repository, sources_of
 from toolkit.workflow.deploy import deploy_run
-from toolkit.workflow.jobs import Job, do_jobs, embedded, trial_jobs
+from toolkit.workflow.jobs import Job, Watch, do_jobs, embedded, trial_jobs
 from toolkit.workflow.live_parity import check_live_parity
 from toolkit.workflow.report import decide_run, write_report
 from toolkit.workflow.requests import questions_of, sample_requests, write_requests
-from toolkit.workflow.runs import RESOLVED, Subject, finish_run, locked, new_run, resumable_run
+from toolkit.workflow.runs import RESOLVED, Progress, Subject, finish_run, locked, new_run, resumable_run
 
 PAYLOADS = 32
-Progress = Callable[[str], None]
 
 
 def run_poc(
@@ -36,11 +34,13 @@ def run_poc(
     resume: bool = False,
     publish: Path | None = None,
     progress: Progress = lambda text: None,
+    watch: Watch = lambda run: None,
 ) -> tuple[Path, Decision]:
     """Run every stage of a PoC. Returns the run folder and the decision, whatever its outcome.
 
     resume: continue the newest run of the same PoC with the same configuration and models, if there is one.
     publish: the model repository that gets the chosen configuration after a PASS.
+    watch: called with the run folder after each measured point.
     Raises what the stages raise; whatever was finished by then stays in the run folder.
     """
     sources = sources_of(poc)
@@ -55,7 +55,7 @@ def run_poc(
         if all(read_artifact(a).parity != "failed" for a in artifacts.values()):
             repository = build_repository(poc, run, artifacts, progress)
             jobs = _jobs(poc, run, repository, artifacts)
-            do_jobs(run, jobs, embedded(repository, run / "triton.log", progress), repository, progress)
+            do_jobs(run, jobs, embedded(repository, run / "triton.log", progress), repository, progress, watch)
         decision = decide_run(run)
         if decision.outcome == "PASS":
             _deliver(poc, run, artifacts, decision, publish, progress)

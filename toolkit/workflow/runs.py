@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,6 +20,9 @@ from toolkit.load.pattern import Load
 from toolkit.load.slo import Slo
 from toolkit.records import digest_of_value, read_json, write_json, writing
 from toolkit.tune.decision import Candidate
+
+#: Called with a few words whenever something new begins.
+Progress = Callable[[str], None]
 
 MANIFEST, RESOLVED = "manifest.json", "poc.resolved.yaml"
 RUNS = Path("runs")
@@ -121,7 +124,9 @@ def run_from_text(text: str, root: Path = RUNS) -> Path:
         found = latest_run(root, name)
         if found is None:
             known = ", ".join(sorted(p.name for p in root.glob("*"))) or "none"
-            raise UsageError(f"there is no run of '{name}' under {root}/ (names there: {known})", mend="toolkit run first")
+            raise UsageError(
+                f"there is no run of '{name}' under {root}/ (names there: {known})", mend="toolkit run first"
+            )
         return found
     if not Path(text).is_dir():
         raise UsageError(f"{text} is not a run folder", mend="name a folder under runs/, or latest:<poc>")

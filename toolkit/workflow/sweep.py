@@ -1,8 +1,8 @@
-"""`toolkit sweep`: a served model, or the repository of a run, measured at several loads into a run folder of its own."""
+"""`toolkit sweep`: a served model, or the repository of a run, measured at several loads into a run folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,11 +22,10 @@ from toolkit.tune.decision import Candidate, Point
 from toolkit.workflow.jobs import already_there, do_jobs, trial_jobs
 from toolkit.workflow.report import decide_run, trials_of, write_report
 from toolkit.workflow.requests import load_arrays, read_requests, requests_from, write_requests
-from toolkit.workflow.runs import MANIFEST, Subject, finish_run, locked, new_run, read_manifest, run_from_text
+from toolkit.workflow.runs import MANIFEST, Progress, Subject, finish_run, locked, new_run, read_manifest, run_from_text
 
 AS_SERVED = Candidate(name="as-served", config={})
 PAYLOADS = 32
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import warnings
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 RESAMPLE = {
     "nearest": Image.Resampling.NEAREST,
@@ -38,22 +38,27 @@ class TritonPythonModel:
 
     def respond(self, request):
         rows = pb_utils.get_input_tensor_by_name(request, "IMAGE").as_numpy().reshape(-1)
-        images = []
+        pictures = []
         for row, content in enumerate(rows):
             try:
-                images.append(self.decode(content))
+                pictures.append(self.picture(content))
             except UNREADABLE as err:
-                text = f"IMAGE row {row} ({len(content)} bytes) is not a readable PNG or JPEG: {err}"
+                # Pillow's own text for this one is the address of a buffer.
+                reason = "unknown format" if isinstance(err, UnidentifiedImageError) else err
+                text = f"IMAGE row {row} ({len(content)} bytes) is not a readable PNG or JPEG: {reason}"
                 return pb_utils.InferenceResponse(error=pb_utils.TritonError(text, pb_utils.TritonError.INVALID_ARG))
-        return pb_utils.InferenceResponse([pb_utils.Tensor("PIXELS", np.stack(images))])
+        return pb_utils.InferenceResponse([pb_utils.Tensor("PIXELS", self.pixels(pictures))])
 
-    def decode(self, content):
+    def picture(self, content):
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
             picture = image.convert(self.mode)
-        if picture.size != self.size:
-            picture = picture.resize(self.size, self.resample)
-        pixels = np.asarray(picture, dtype=np.float32).reshape(self.size[1], self.size[0], -1).transpose(2, 0, 1)
-        return np.ascontiguousarray((pixels / self.scale - self.mean) / self.std, dtype=np.float32)
+        return picture if picture.size == self.size else picture.resize(self.size, self.resample)
+
+    def pixels(self, pictures):
+        width, height = self.size
+        rows = np.stack([np.asarray(picture, dtype=np.float32) for picture in pictures])
+        channels_first = rows.reshape(len(pictures), height, width, -1).transpose(0, 3, 1, 2)
+        return np.ascontiguousarray((channels_first / self.scale - self.mean) / self.std, dtype=np.float32)
 
 
 def per_channel(text):

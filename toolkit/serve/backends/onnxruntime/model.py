@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import json
-import operator
 import os
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -20,23 +19,21 @@ import triton_python_backend_utils as pb_utils
 #: Set by whoever launches the server; the native backend has no such parameter, so no entry can hold it.
 SPINNING = "TOOLKIT_ORT_ALLOW_SPINNING"
 DEVICE_ALLOCATOR = "session.use_device_allocator_for_initializers"
+#: Each parameter's default, and its highest value; all are integers from zero.
 PARAMETERS = {
-    "intra_op_thread_count": "0",
-    "inter_op_thread_count": "0",
-    "execution_mode": "0",
-    "enable_mem_arena": "1",
-    "enable_mem_pattern": "1",
-    DEVICE_ALLOCATOR: "0",
+    "intra_op_thread_count": (0, 4096),
+    "inter_op_thread_count": (0, 4096),
+    "execution_mode": (0, 1),
+    "enable_mem_arena": (1, 1),
+    "enable_mem_pattern": (1, 1),
+    DEVICE_ALLOCATOR: (0, 1),
 }
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
-#: What the native backend calls otherwise than the TensorRT provider does.
-TENSORRT_NAMES = {"max_workspace_size_bytes": "trt_max_workspace_size"} | {
-    f"int8_{name}": f"trt_int8_{name}" for name in ("calibration_table_name", "use_native_calibration_table")
-}
 PRECISION_MODES = {"FP32": {}, "FP16": {"trt_fp16_enable": "1"}, "INT8": {"trt_int8_enable": "1"}}
-CONFIG_TYPES = {"bool": "TYPE_BOOL", "string": "TYPE_STRING"}
-CONFIG_TYPES |= {"float16": "TYPE_FP16", "float": "TYPE_FP32", "double": "TYPE_FP64"}
-CONFIG_TYPES |= {f"{u}int{bits}": f"TYPE_{u.upper()}INT{bits}" for u in ("", "u") for bits in (8, 16, 32, 64)}
+TYPES = {"bool": "BOOL", "string": "STRING", "float16": "FP16", "float": "FP32", "double": "FP64"}
+TYPES |= {f"{u}int{bits}": f"{u.upper()}INT{bits}" for u in ("", "u") for bits in (8, 16, 32, 64)}
+#: ONNX Runtime's names for element types -> the config's.
+CONFIG_TYPES = {f"tensor({name})": f"TYPE_{config}" for name, config in TYPES.items()}
 DEFAULT_MAX_BATCH_SIZE = 4
 
 
@@ -60,36 +57,27 @@ class TritonPythonModel:
         self.batches = config["max_batch_size"] > 0
         self.output_names = [output["name"] for output in config["output"]]
         self.string_inputs = {i["name"] for i in config["input"] if i["data_type"] == "TYPE_STRING"}
-        # What is loaded by now stays until the end: no collection need look at it again.
-        gc.collect()
-        gc.freeze()
+        gc.freeze()  # what is loaded by now stays: no collection need look at it again
 
     def execute(self, requests):
-        """One response for each request; those that cannot be answered together are answered one by one."""
-        if len(requests) > 1 and self.batches:
-            try:
-                return self.answer(requests)
-            except Exception:  # noqa: BLE001 - whose fault it was shows below, request by request
-                pass
-        return [self.answer_alone(request) for request in requests]
-
-    def answer_alone(self, request):
-        """The response to one request, or its error."""
+        """One response for each request; when a batch fails, each is tried alone to find whose fault it was."""
         try:
-            return self.answer([request])[0]
+            if len(requests) == 1 or self.batches:
+                return self.answer(requests)
         except Exception as err:  # noqa: BLE001 - ONNX Runtime's errors have no other common class
-            return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(err)))
+            if len(requests) == 1 or isinstance(err, RowsDiffer):
+                return [pb_utils.InferenceResponse(error=pb_utils.TritonError(str(err)))] * len(requests)
+        return [self.execute([request])[0] for request in requests]
 
     def answer(self, requests):
         """Run the requests as one batch, and cut its outputs by their rows."""
-        if len(requests) == 1:
-            feed = {tensor.name(): tensor.as_numpy() for tensor in requests[0].inputs()}
-            return [self.response(self.run(feed))]
         feed, rows = join(requests)
         outputs, total = self.run(feed), sum(rows)
         for name, output in zip(self.output_names, outputs, strict=True):
-            if output.shape[:1] != (total,):
-                raise ValueError(f"output '{name}' has shape {list(output.shape)} for a batch of {total} rows")
+            if self.batches and output.shape[:1] != (total,):
+                raise RowsDiffer(f"output '{name}' has shape {list(output.shape)} for a batch of {total} rows")
+        if len(requests) == 1:
+            return [self.response(outputs)]
         starts = [0, *accumulate(rows)]
         return [self.response([output[a:b] for output in outputs]) for a, b in pairwise(starts)]
 
@@ -105,8 +93,17 @@ class TritonPythonModel:
         return pb_utils.InferenceResponse([pb_utils.Tensor(n, o if o.ndim else o.reshape(1)) for n, o in named])
 
 
+def refuse(message):
+    """Fail the load with a message that Triton passes on."""
+    raise pb_utils.TritonModelException(message)
+
+
+class RowsDiffer(Exception):
+    """An output that has not one row for each row of the inputs: the model does not batch."""
+
+
 def join(requests):
-    """The inputs of several requests as one feed, and the rows of each request."""
+    """The inputs of the requests as one feed, and the rows of each request."""
     columns, rows = {}, []
     for request in requests:
         for tensor in request.inputs():
@@ -115,7 +112,7 @@ def join(requests):
         rows.append(len(array))
     if any(len(parts) != len(requests) for parts in columns.values()):
         raise ValueError("the requests have different inputs")
-    return {name: np.concatenate(parts) for name, parts in columns.items()}, rows
+    return {name: parts[0] if len(parts) == 1 else np.concatenate(parts) for name, parts in columns.items()}, rows
 
 
 def text_array(array):
@@ -125,55 +122,50 @@ def text_array(array):
     return text.reshape(array.shape)
 
 
-def refuse(message):
-    """Fail the load with a message that Triton passes on."""
-    raise pb_utils.TritonModelException(message)
-
-
 def load_session(folder, config, kind, device):
     """An ONNX Runtime session with the options of the config, on the GPU where the instance is and onnxruntime can."""
     import onnxruntime  # slow, and the auto-complete stub of a complete config does without
 
-    options = session_options(onnxruntime, config)
-    providers = execution_providers(config, kind, device, onnxruntime.get_available_providers())
     path = folder / (config.get("default_model_filename") or "model.onnx")
-    if path.is_dir():
-        path = path / "model.onnx"
     if not path.is_file():
         refuse(f"unable to find '{path}'")
+    options = session_options(onnxruntime, config)
+    providers = execution_providers(config, kind, device, onnxruntime.get_available_providers())
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers)
+        session = onnxruntime.InferenceSession(str(path), options, providers)
     except Exception as err:  # noqa: BLE001 - ONNX Runtime's errors have no other common class
         refuse(f"onnx runtime error: {err}")
+    # ONNX Runtime goes on without a provider that is absent or does not load, and no figure would mean what it says.
+    for provider, _ in providers:
+        if provider not in session.get_providers():
+            refuse(f"this onnxruntime cannot start {provider}; why is in the server's log")
+    return session
 
 
 def parameters(config):
     """The entry's parameters over the defaults. Refuses one that the native backend does not document."""
-    given = {key: value["string_value"] for key, value in config.get("parameters", {}).items()}
-    # TRITON_... are read by Triton itself.
-    unknown = [name for name in given if name not in PARAMETERS and not name.startswith("TRITON_")]
-    if unknown:
-        refuse(f"parameter '{unknown[0]}' is unknown; the onnxruntime backend reads: {', '.join(PARAMETERS)}")
-    return PARAMETERS | given
-
-
-def number(values, name, low, high):
-    """A parameter as an integer from low to high."""
-    if not values[name].isdigit() or not low <= int(values[name]) <= high:
-        refuse(f"parameter '{name}' is '{values[name]}'; expected an integer from {low} to {high}")
-    return int(values[name])
+    values = {name: default for name, (default, _) in PARAMETERS.items()}
+    for name, text in ((name, entry["string_value"]) for name, entry in config.get("parameters", {}).items()):
+        if name.startswith("TRITON_"):  # read by Triton itself
+            continue
+        if name not in PARAMETERS:
+            refuse(f"parameter '{name}' is unknown; the onnxruntime backend reads: {', '.join(PARAMETERS)}")
+        if not text.isdigit() or int(text) > PARAMETERS[name][1]:
+            refuse(f"parameter '{name}' is '{text}'; expected an integer from 0 to {PARAMETERS[name][1]}")
+        values[name] = int(text)
+    return values
 
 
 def session_options(onnxruntime, config):
     """SessionOptions from `parameters` and `optimization.graph.level`."""
     values, options = parameters(config), onnxruntime.SessionOptions()
-    options.intra_op_num_threads = number(values, "intra_op_thread_count", 0, 4096)
-    options.inter_op_num_threads = number(values, "inter_op_thread_count", 0, 4096)
+    options.intra_op_num_threads = values["intra_op_thread_count"]
+    options.inter_op_num_threads = values["inter_op_thread_count"]
     modes = (onnxruntime.ExecutionMode.ORT_SEQUENTIAL, onnxruntime.ExecutionMode.ORT_PARALLEL)
-    options.execution_mode = modes[number(values, "execution_mode", 0, 1)]
-    options.enable_cpu_mem_arena = bool(number(values, "enable_mem_arena", 0, 1))
-    options.enable_mem_pattern = bool(number(values, "enable_mem_pattern", 0, 1))
-    options.add_session_config_entry(DEVICE_ALLOCATOR, str(number(values, DEVICE_ALLOCATOR, 0, 1)))
+    options.execution_mode = modes[values["execution_mode"]]
+    options.enable_cpu_mem_arena = bool(values["enable_mem_arena"])
+    options.enable_mem_pattern = bool(values["enable_mem_pattern"])
+    options.add_session_config_entry(DEVICE_ALLOCATOR, str(values[DEVICE_ALLOCATOR]))
     for pool in ("intra_op", "inter_op"):
         options.add_session_config_entry(f"session.{pool}.allow_spinning", os.environ.get(SPINNING, "1"))
     levels = onnxruntime.GraphOptimizationLevel
@@ -191,38 +183,26 @@ def execution_providers(config, kind, device, available):
     wanted = {a["name"]: a.get("parameters", {}) for a in accelerators.get("gpu_execution_accelerator", ())}
     for name in wanted.keys() - PROVIDERS.keys():
         refuse(f"unknown Execution Accelerator '{name}' is requested; known: {', '.join(PROVIDERS)}")
-    if kind != "GPU":
-        return ["CPUExecutionProvider"]
-    chosen = {}
-    if "tensorrt" in wanted:
-        chosen[PROVIDERS["tensorrt"]] = tensorrt_options(wanted["tensorrt"])
-    if "cuda" in wanted or PROVIDERS["cuda"] in available:
-        chosen[PROVIDERS["cuda"]] = wanted.get("cuda", {})
-    for provider in chosen.keys() - set(available):
-        refuse(f"an Execution Accelerator needs {provider}; this onnxruntime has {', '.join(available)}")
-    return [*((name, values | {"device_id": device}) for name, values in chosen.items()), "CPUExecutionProvider"]
+    chosen = []
+    if kind == "GPU" and "tensorrt" in wanted:
+        chosen.append((PROVIDERS["tensorrt"], tensorrt_options(wanted["tensorrt"]) | {"device_id": device}))
+    if kind == "GPU" and ("cuda" in wanted or PROVIDERS["cuda"] in available):
+        chosen.append((PROVIDERS["cuda"], wanted.get("cuda", {}) | {"device_id": device}))
+    return [*chosen, ("CPUExecutionProvider", {})]
 
 
 def tensorrt_options(given):
-    """The TensorRT provider's options from the native backend's names for them."""
-    options = {TENSORRT_NAMES.get(name, name): value for name, value in given.items() if name != "precision_mode"}
+    """The TensorRT provider's options: the native backend's names are the provider's, most of them without `trt_`."""
     mode = given.get("precision_mode", "FP32")
     if mode not in PRECISION_MODES:
         refuse(f"unsupported precision mode '{mode}' is requested; known: {', '.join(PRECISION_MODES)}")
-    return options | PRECISION_MODES[mode]
+    others = {name.removeprefix("trt_"): value for name, value in given.items() if name != "precision_mode"}
+    return PRECISION_MODES[mode] | {f"trt_{name.removesuffix('_bytes')}": value for name, value in others.items()}
 
 
 def graph_dims(tensor):
     """A graph's dims as a config writes them. Empty for a scalar, and where the graph does not tell."""
     return [dim if isinstance(dim, int) else -1 for dim in tensor.shape]
-
-
-def config_type(tensor):
-    """The config's name for the type of a graph's tensor."""
-    element = tensor.type.removeprefix("tensor(").removesuffix(")")
-    if element not in CONFIG_TYPES:
-        refuse(f"tensor '{tensor.name}' has type {tensor.type}, which cannot be served")
-    return CONFIG_TYPES[element]
 
 
 def complete(config, session):
@@ -233,8 +213,6 @@ def complete(config, session):
         config["max_batch_size"] = config["max_batch_size"] or DEFAULT_MAX_BATCH_SIZE
         if config["max_batch_size"] > 1 and "sequence_batching" not in config:
             config.setdefault("dynamic_batching", {})
-    elif config["max_batch_size"]:
-        refuse(f"autofill failed for model '{config['name']}': the model does not batch, max_batch_size must be 0")
     for side, tensors in sides.items():
         config[side] = config.get(side) or [described(tensor, batchable) for tensor in tensors]
 
@@ -242,33 +220,30 @@ def complete(config, session):
 def described(tensor, batchable):
     """One input or output of a config; one that has the batch axis alone needs a reshape."""
     dims = graph_dims(tensor)[1 if batchable else 0 :]
-    entry = {"name": tensor.name, "data_type": config_type(tensor), "dims": dims or [1]}
+    entry = {"name": tensor.name, "data_type": CONFIG_TYPES.get(tensor.type, "TYPE_INVALID"), "dims": dims or [1]}
     return entry if dims or not batchable else entry | {"reshape": {"shape": []}}
 
 
 def check(config, session):
     """Refuse a config that contradicts the graph: names, types and dims, compared as the native backend does."""
-    sides = {"input": session.get_inputs(), "output": session.get_outputs()}
-    for side, tensors in sides.items():
-        graph = {tensor.name: tensor for tensor in tensors}
-        for entry in config[side]:
-            if entry["name"] not in graph:
-                refuse(f"unexpected {side} '{entry['name']}', allowed {side}s are: {', '.join(graph)}")
-            check_tensor(config, side, entry, graph[entry["name"]])
-    absent = {tensor.name for tensor in sides["input"]} - {entry["name"] for entry in config["input"]}
-    if absent:
-        refuse(f"the model needs the inputs {', '.join(sorted(absent))}, which the configuration lacks")
+    for side, tensors in (("input", session.get_inputs()), ("output", session.get_outputs())):
+        graph, entries = {t.name: t for t in tensors}, {entry["name"]: entry for entry in config[side]}
+        if entries.keys() - graph.keys() or (side == "input" and graph.keys() - entries.keys()):
+            refuse(f"the model's {side}s are {', '.join(graph)}; the configuration has {', '.join(entries)}")
+        for name, entry in entries.items():
+            check_tensor(config, side, entry, graph[name])
 
 
 def check_tensor(config, side, entry, tensor):
     """Refuse a wrong type, or dims that differ: those of outputs anywhere, those of inputs where the graph is fixed."""
-    where = f"model '{config['name']}', {side} '{tensor.name}'"
-    if entry["data_type"] != config_type(tensor):
-        refuse(f"{where}: the model has {config_type(tensor)}, the configuration {entry['data_type']}")
+    where = f"{side} '{tensor.name}'"
+    if entry["data_type"] != CONFIG_TYPES.get(tensor.type):
+        refuse(f"{where}: the model has {tensor.type}, the configuration {entry['data_type']}")
     graph = graph_dims(tensor)
     batch = [-1] if config["max_batch_size"] > 0 else []
     dims = batch + [int(dim) for dim in entry.get("reshape", {}).get("shape", entry["dims"])]
-    free = [side == "input" and dim == -1 for dim in graph]
-    same = len(graph) == len(dims) and all(map(operator.or_, free, map(operator.eq, graph, dims)))
+    same = len(graph) == len(dims) and all(
+        g == d or (g == -1 and side == "input") for g, d in zip(graph, dims, strict=False)
+    )
     if graph and not same:
         refuse(f"{where}: the model has dims {graph}, the configuration {dims} (batch axis included)")

@@ -1,0 +1,168 @@
+"""The bundle's own smoke test, run as its reader runs it, against the model repository of the bundle in real Triton."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolkit.deploy import DeploymentSpec, SmokeRequest, compose_bundle, write_bundle
+from toolkit.deploy.metrics import METRICS
+from toolkit.deploy.smoke import smoke_files
+from toolkit.export.parity import Tolerance
+from toolkit.serve.embedded import problems, serve_embedded
+from toolkit.serve.server import Endpoint
+
+CONFIG = """\
+name: "answers"
+backend: "python"
+max_batch_size: 4
+input { name: "x" data_type: TYPE_FP32 dims: [ 2 ] }
+input { name: "image" data_type: TYPE_UINT8 dims: [ -1 ] }
+output { name: "doubled" data_type: TYPE_FP32 dims: [ 2 ] }
+output { name: "half" data_type: TYPE_FP16 dims: [ 2 ] }
+output { name: "label" data_type: TYPE_STRING dims: [ 1 ] }
+"""
+MODEL = """\
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [answer(pb_utils.get_input_tensor_by_name(request, "x").as_numpy()) for request in requests]
+
+
+def answer(x):
+    label = np.array([[b"caf\\xc3\\xa9"]] * len(x), dtype=object)
+    outputs = {"doubled": 2 * x, "half": (x / 2).astype(np.float16), "label": label}
+    return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in outputs.items()])
+"""
+SMOKE = SmokeRequest(
+    inputs={"x": np.array([[1.0, np.inf]], np.float32), "image": np.array([[137, 80, 78, 71, 0]], np.uint8)},
+    expected={
+        "doubled": np.array([[2.0, np.inf]], np.float32),
+        "half": np.array([[0.5, np.inf]], np.float16),
+        "label": np.array([[b"caf\xc3\xa9"]], dtype=object),
+    },
+    tolerance=Tolerance(absolute=1e-5, relative=1e-4),
+)
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A written bundle whose model repository is being served."""
+
+    bundle: Path
+    endpoint: Endpoint
+
+    def smoke(self, *arguments: str) -> tuple[int, str]:
+        url = f"http://{self.endpoint.http}"
+        command = (sys.executable, str(self.bundle / "smoke" / "smoke.py"), "--url", url, "--wait", "0", *arguments)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert not done.stderr
+        return done.returncode, done.stdout
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    if found := problems():
+        pytest.skip(f"the embedded server cannot run here: {found[0]}")
+    repository = tmp_path_factory.mktemp("served")
+    write_answers(repository)
+    with serve_embedded(repository) as server:
+        yield server.endpoint
+
+
+@pytest.fixture
+def deployed(make_spec: Callable[..., DeploymentSpec], endpoint: Endpoint, tmp_path: Path) -> Deployed:
+    write_answers(tmp_path / "repository")
+    write_bundle(compose_bundle(make_spec(model="answers", smoke=SMOKE)), tmp_path / "bundle")
+    return Deployed(bundle=tmp_path / "bundle", endpoint=endpoint)
+
+
+def write_answers(repository: Path) -> None:
+    (repository / "answers" / "1").mkdir(parents=True)
+    (repository / "answers" / "config.pbtxt").write_text(CONFIG)
+    (repository / "answers" / "1" / "model.py").write_text(MODEL)
+
+
+def test_a_sound_deployment_passes(deployed: Deployed) -> None:
+    code, said = deployed.smoke()
+    assert code == 0, said
+    assert [line.split()[:2] for line in said.splitlines()] == [
+        ["ok", check] for check in ("files", "health", "metadata", "inference")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("output", "field", "value", "message"),
+    [
+        (0, "data", [2.1, "inf"], "doubled[0] is 2.0, expected 2.1"),
+        (0, "data", [2.0, "nan"], "doubled[1] is inf, expected nan"),
+        (0, "shape", [2, 1], "shape [1, 2], expected [2, 1]"),
+        (1, "data", [0.6, "inf"], "half[0] is 0.5, expected 0.6"),
+        (2, "data", ["cafe"], "label[0] is 'café', expected 'cafe'"),
+        (1, "datatype", "FP32", "output half: the model has"),
+        (1, "name", "other", "output other: the model has"),
+    ],
+)
+def test_another_answer_fails(deployed: Deployed, output: int, field: str, value: object, message: str) -> None:
+    path = deployed.bundle / "smoke" / "expected.json"
+    expectation = json.loads(path.read_text(encoding="utf-8"))
+    expectation["outputs"][output][field] = value
+    path.write_text(json.dumps(expectation))
+    code, said = deployed.smoke()
+    assert code == 1
+    assert message in said.splitlines()[-1]
+
+
+def test_another_model_file_fails(deployed: Deployed) -> None:
+    (deployed.bundle / "model_repository" / "answers" / "1" / "model.py").write_text("# changed")
+    code, said = deployed.smoke()
+    assert code == 1
+    assert "model_repository/answers/1/model.py is not the file that was measured" in said
+
+
+def test_no_server_and_an_unknown_model_fail(deployed: Deployed) -> None:
+    code, said = deployed.smoke("--url", "http://127.0.0.1:9")
+    assert code == 1
+    assert "is not ready" in said
+    path = deployed.bundle / "smoke" / "expected.json"
+    path.write_text(path.read_text().replace('"answers"', '"an other/one"'))
+    code, said = deployed.smoke()
+    assert code == 1
+    assert "HTTP 4" in said
+
+
+def test_every_metric_that_needs_no_gpu_and_no_option_is_exported(endpoint: Endpoint) -> None:
+    with urllib.request.urlopen(f"http://{endpoint.metrics}/metrics") as response:
+        exported = set(re.findall(r"^(\w+)[ {]", response.read().decode(), re.MULTILINE))
+    optional = {name for name in METRICS if name.startswith("nv_gpu_") or name.endswith("_summary_us")}
+    assert METRICS - optional - {"up"} <= exported
+
+
+def test_values_that_json_lacks_are_written_as_text() -> None:
+    smoke = SmokeRequest(
+        inputs={"x": np.zeros((1, 1), np.float32)},
+        expected={
+            "f": np.array([[np.nan, -np.inf, 0.5]], np.float32),
+            "s": np.array([["é", b"\xff"]], dtype=object),
+            "b": np.array([[True, False]]),
+        },
+        tolerance=Tolerance(absolute=0.0, relative=0.0),
+    )
+    outputs = json.loads(smoke_files("m", smoke)["expected.json"])["outputs"]
+    assert {o["name"]: (o["datatype"], o["shape"], o["data"]) for o in outputs} == {
+        "f": ("FP32", [1, 3], ["nan", "-inf", 0.5]),
+        "s": ("BYTES", [1, 2], ["é", "\\xff"]),
+        "b": ("BOOL", [1, 2], [True, False]),
+    }

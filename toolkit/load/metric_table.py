@@ -1,0 +1,115 @@
+"""Every metric of a load point, declared once: name, unit, direction, formula, function. Tables iterate over METRICS.
+
+In: a Measurement. Out: a number in the metric's unit (seconds are shown in another unit only when shown), or None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from toolkit.load.measurement import Distribution, Measurement, TimeSplit
+from toolkit.load.metrics import QUANTILES
+
+Better = Literal["lower", "higher", ""]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A declared metric. `better` is empty where neither direction is."""
+
+    name: str
+    unit: str
+    better: Better
+    formula: str
+    value: Callable[[Measurement], float | None]
+
+
+def metric_named(name: str) -> Metric:
+    """The metric `name`. Raises KeyError for one that is not declared."""
+    return {metric.name: metric for metric in METRICS}[name]
+
+
+def _times(name: str, formula: str, times: Callable[[Measurement], Distribution]) -> tuple[Metric, ...]:
+    def quantile_metric(q: float) -> Metric:
+        def value(measurement: Measurement) -> float | None:
+            found = times(measurement)
+            return found.at(q).value_s if found.count else None
+
+        text = f"order statistic of rank ceil({q:g} n) of {formula}, successful requests of the window"
+        return Metric(name=f"{name}.p{100 * q:g}", unit="s", better="lower", formula=text, value=value)
+
+    def mean(measurement: Measurement) -> float | None:
+        return times(measurement).mean_s if times(measurement).count else None
+
+    text = f"mean of {formula}, successful requests of the window"
+    return (
+        Metric(name=f"{name}.mean", unit="s", better="lower", formula=text, value=mean),
+        *(quantile_metric(q) for q in QUANTILES),
+    )
+
+
+def _part(name: str, formula: str, part: Callable[[TimeSplit], float]) -> Metric:
+    def value(measurement: Measurement) -> float | None:
+        return None if measurement.split is None else part(measurement.split)
+
+    return Metric(name=f"split.{name}", unit="s", better="lower", formula=formula, value=value)
+
+
+def _error_rate(measurement: Measurement) -> float | None:
+    return measurement.failed_requests / measurement.requests if measurement.requests else None
+
+
+def _batch_size(measurement: Measurement) -> float | None:
+    batches = measurement.models[0].batches if measurement.models else ()
+    executions = sum(batch.executions for batch in batches)
+    return sum(batch.size * batch.executions for batch in batches) / executions if executions else None
+
+
+METRICS: tuple[Metric, ...] = (
+    *_times("latency", "done - intended send", lambda m: m.latency),
+    *_times("service", "done - real send", lambda m: m.service),
+    Metric(
+        name="throughput.mean",
+        unit="requests/s",
+        better="higher",
+        formula="successes done within the window / window",
+        value=lambda m: m.throughput_per_s,
+    ),
+    Metric(
+        name="errors.rate",
+        unit="ratio",
+        better="lower",
+        formula="failed requests / all requests of the window; a time-out and a wrong answer are failures",
+        value=_error_rate,
+    ),
+    _part("queue", "Triton's queue time / requests", lambda s: s.queue_s),
+    _part("input", "Triton's compute_input time / requests", lambda s: s.input_s),
+    _part("infer", "Triton's compute_infer time / requests", lambda s: s.infer_s),
+    _part("output", "Triton's compute_output time / requests", lambda s: s.output_s),
+    _part("network", "mean(done - real send) - Triton's success time / requests, at least 0", lambda s: s.network_s),
+    _part("client", "mean(real send - intended send)", lambda s: s.client_s),
+    _part("remainder", "mean latency - all other parts", lambda s: s.remainder_s),
+    Metric(
+        name="batch_size.mean",
+        unit="rows",
+        better="",
+        formula="sum(size * executions) / sum(executions) of the model that was called",
+        value=_batch_size,
+    ),
+    Metric(
+        name="client.cpu_share",
+        unit="cores",
+        better="lower",
+        formula="CPU time of the load generator in the window / window",
+        value=lambda m: m.client.cpu_share,
+    ),
+    Metric(
+        name="client.cpu_per_request",
+        unit="s",
+        better="lower",
+        formula="CPU time of the load generator in the window / requests finished in it",
+        value=lambda m: m.client.cpu_per_request_s,
+    ),
+)

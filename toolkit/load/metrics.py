@@ -1,0 +1,169 @@
+"""Records to figures: the warm-up cut, percentiles with their intervals, throughput, errors, and where the time went.
+
+In: Records, and what the server said about the same time. Out: a Measurement. Pure; it does not know an SLO.
+
+What counts: a request belongs to the window when it was *meant to be sent* within it, however long it took; throughput
+counts the successes that were *done* within it. Latencies are of successful requests; the others are counted by class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.load import warnings
+from toolkit.load.measurement import (
+    ClientHealth,
+    Distribution,
+    ErrorCount,
+    Measurement,
+    ModelSplit,
+    Quantile,
+    TimeSplit,
+    Warning,
+)
+from toolkit.load.pattern import Load
+from toolkit.load.request_records import Records, kind_of
+from toolkit.load.statistics import autocorrelation_time, dependence, quantile, quantile_interval
+
+Seconds = NDArray[np.float64]
+
+QUANTILES = (0.5, 0.9, 0.95, 0.99)
+
+
+def measurement_from_records(
+    records: Records,
+    load: Load,
+    *,
+    models: tuple[ModelSplit, ...] = (),
+    split: TimeSplit | None = None,
+    warned: Sequence[Warning] = (),
+) -> Measurement:
+    """Every figure of one load point; `warned` are warnings that were found elsewhere."""
+    window_s = (records.window_end_ns - records.window_start_ns) / 1e9
+    counted = records.in_window
+    succeeded = counted & records.succeeded
+    latency, service = latencies_s(records, succeeded), _seconds(records.done_ns - records.sent_ns, succeeded)
+    requests, errors = int(counted.sum()), error_counts(records)
+    client = client_health(records)
+    found = (
+        warnings.server_lost(records.ended),
+        warnings.no_answers(len(latency), requests),
+        warnings.wrong_answers(errors, records.checked),
+        warnings.client_limited(client),
+        warnings.server_errors(errors, requests),
+        warnings.cache_on(models),
+        warnings.too_few_samples(len(latency), dependence(latency), window_s),
+        warnings.drifting(latency),
+    )
+    return Measurement(
+        load=load,
+        latency=distribution(latency),
+        service=distribution(service),
+        throughput_per_s=len(completions_s(records)) / window_s if window_s > 0 else 0.0,
+        offered_per_s=None,
+        requests=requests,
+        errors=errors,
+        window_s=window_s,
+        warmup_discarded=int((records.intended_ns < records.window_start_ns).sum()),
+        models=models,
+        split=split,
+        client=client,
+        warnings=(*warned, *(warning for warning in found if warning is not None)),
+        interrupted=records.interrupted,
+    )
+
+
+def _seconds(times_ns: NDArray[np.int64], chosen: NDArray[np.bool_]) -> Seconds:
+    return times_ns[chosen].astype(np.float64) / 1e9
+
+
+def latencies_s(records: Records, chosen: NDArray[np.bool_]) -> Seconds:
+    """Seconds from the intended send to the last byte of the answer, in the order of the intended sends."""
+    return _seconds(records.done_ns - records.intended_ns, chosen)
+
+
+def completions_s(records: Records) -> Seconds:
+    """When each success of the window was done, in seconds since its start, ascending."""
+    done_ns = records.done_ns
+    within = records.succeeded & (done_ns >= records.window_start_ns) & (done_ns < records.window_end_ns)
+    return np.sort(_seconds(done_ns - records.window_start_ns, within))
+
+
+def error_counts(records: Records) -> tuple[ErrorCount, ...]:
+    """The failed requests of the window by class, the most frequent first."""
+    statuses, counts = np.unique(records.status[records.in_window & ~records.succeeded], return_counts=True)
+    found = zip(statuses.tolist(), counts.tolist(), strict=True)
+    return tuple(ErrorCount(kind=kind_of(status), count=n) for status, n in sorted(found, key=lambda pair: -pair[1]))
+
+
+def client_health(records: Records) -> ClientHealth:
+    """CPU time of the load generator's process in the window, as a share of one core and per finished request."""
+    window_ns = records.window_end_ns - records.window_start_ns
+    finished = int(((records.done_ns >= records.window_start_ns) & (records.done_ns < records.window_end_ns)).sum())
+    return ClientHealth(
+        cpu_share=records.client_cpu_ns / window_ns if window_ns > 0 else 0.0,
+        cpu_per_request_s=records.client_cpu_ns / finished / 1e9 if finished else 0.0,
+    )
+
+
+def distribution(times_s: Seconds) -> Distribution:
+    """Mean, extremes and QUANTILES of times in the order in which they happened; of none, zeros and no quantiles.
+
+    Quantiles are exact order statistics. Their 95 % intervals are by order statistics on effective samples n / tau;
+    tau is the largest of the times', their ranks' and that of the series "was above this quantile".
+    """
+    if not len(times_s):
+        return Distribution(count=0, mean_s=0.0, minimum_s=0.0, maximum_s=0.0, quantiles=())
+    ordered, tau = np.sort(times_s), dependence(times_s)
+    return Distribution(
+        count=len(times_s),
+        mean_s=float(times_s.mean()),
+        minimum_s=float(ordered[0]),
+        maximum_s=float(ordered[-1]),
+        quantiles=tuple(_quantile(q, times_s, ordered, tau) for q in QUANTILES),
+    )
+
+
+def _quantile(q: float, times_s: Seconds, ordered: Seconds, tau: float) -> Quantile:
+    value_s = quantile(ordered, q)
+    low_s, high_s = quantile_interval(ordered, q, max(tau, autocorrelation_time(times_s > value_s)))
+    return Quantile(q=q, value_s=value_s, low_s=low_s, high_s=high_s)
+
+
+def time_split(records: Records, model: ModelSplit, since_ns: int, until_ns: int) -> TimeSplit | None:
+    """The mean request between two statistics snapshots taken apart; None when nothing succeeded in between.
+
+    The client's side is the mean over successes that were done between the snapshots, the server's side is what
+    `model` (the one that was called) added to its statistics meanwhile. With means over requests:
+
+        latency   = done - intended                          the client's clock
+        client    = sent - intended                          the client was not ready to send yet
+        queue, input, infer, output                          Triton's queue and compute_* durations
+        network   = max(0, (done - sent) - request)          all outside Triton's request: sockets, HTTP, and the answer
+                                                             waiting for the client to read it
+        remainder = latency - all of the above               inside Triton's request (its `success` duration), in none
+                                                             of its parts
+
+    An ensemble's own statistics hold the sums of queue and compute_* over its steps. Steps that run side by side
+    are all counted, and then the remainder is negative by what overlapped.
+    """
+    within = records.succeeded & (records.done_ns >= since_ns) & (records.done_ns < until_ns)
+    if not within.any() or not model.requests:
+        return None
+    latency_s = float(latencies_s(records, within).mean())
+    client_s = float(_seconds(records.sent_ns - records.intended_ns, within).mean())
+    network_s = max(0.0, latency_s - client_s - model.request_s)
+    inside_s = model.queue_s + model.input_s + model.infer_s + model.output_s
+    return TimeSplit(
+        latency_s=latency_s,
+        queue_s=model.queue_s,
+        input_s=model.input_s,
+        infer_s=model.infer_s,
+        output_s=model.output_s,
+        network_s=network_s,
+        client_s=client_s,
+        remainder_s=latency_s - client_s - network_s - inside_s,
+    )
