@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,17 @@ def write_entry(repository: Path, name: str) -> None:
 
 
 @pytest.fixture
-def make_spec(tmp_path: Path) -> Callable[..., DeploymentSpec]:
-    """A function that makes the spec of a one-entry repository; keywords replace fields."""
+def make_spec(make_spec_of: Callable[..., DeploymentSpec], tmp_path: Path) -> Callable[..., DeploymentSpec]:
+    """`make_spec_of` in a repository of the test's own."""
+    return partial(make_spec_of, tmp_path / "repository")
 
-    def make(**fields: Any) -> DeploymentSpec:
+
+@pytest.fixture(scope="session")
+def make_spec_of() -> Callable[..., DeploymentSpec]:
+    """A function that makes the spec of a repository, with one entry if it has none; keywords replace fields."""
+
+    def make(repository: Path, **fields: Any) -> DeploymentSpec:
         model = fields.setdefault("model", "digits")
-        repository = tmp_path / "repository"
         if not (repository / model).exists():
             write_entry(repository, model)
         defaults: dict[str, Any] = {

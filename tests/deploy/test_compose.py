@@ -102,7 +102,7 @@ def test_the_readme_says_what_was_not_measured_on_the_target(make_spec: Make, fi
     spec = make_spec() if figures else make_spec(figures=None)
     readme = str(compose_bundle(spec).files["README.md"])
     assert ("**Not measured on the target.**" in readme) is (figures is not None)
-    assert ("Nothing was measured." in readme) is (figures is None)
+    assert ("None: the run chose no configuration." in readme) is (figures is None)
     assert "toolkit sweep" in readme
 
 
@@ -124,6 +124,7 @@ def test_a_damaged_model_configuration_is_named_before_anything_is_written(make_
             '{"panels": [{"targets": [{"expr": "nv_inference_load_ratio_bucket"}]}]}',
             "known metrics",
         ),
+        ("observability/grafana/dashboards/triton.json", "{}", "known metrics"),
         ("observability/prometheus/rules.yml", "groups: [{rules: [{expr: nv_made_up > 1}]}]", "known metrics"),
     ],
 )

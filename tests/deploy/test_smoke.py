@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -30,6 +31,27 @@ input { name: "image" data_type: TYPE_UINT8 dims: [ -1 ] }
 output { name: "doubled" data_type: TYPE_FP32 dims: [ 2 ] }
 output { name: "half" data_type: TYPE_FP16 dims: [ 2 ] }
 output { name: "label" data_type: TYPE_STRING dims: [ 1 ] }
+"""
+ENSEMBLE = """\
+name: "whole"
+platform: "ensemble"
+max_batch_size: 4
+input { name: "x" data_type: TYPE_FP32 dims: [ 2 ] }
+input { name: "image" data_type: TYPE_UINT8 dims: [ -1 ] }
+output { name: "doubled" data_type: TYPE_FP32 dims: [ 2 ] }
+output { name: "half" data_type: TYPE_FP16 dims: [ 2 ] }
+output { name: "label" data_type: TYPE_STRING dims: [ 1 ] }
+ensemble_scheduling {
+  step {
+    model_name: "answers"
+    model_version: -1
+    input_map { key: "x" value: "x" }
+    input_map { key: "image" value: "image" }
+    output_map { key: "doubled" value: "doubled" }
+    output_map { key: "half" value: "half" }
+    output_map { key: "label" value: "label" }
+  }
+}
 """
 MODEL = """\
 import numpy as np
@@ -73,26 +95,31 @@ class Deployed:
 
 
 @pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+def written(make_spec_of: Callable[..., DeploymentSpec], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("deployed")
+    repository = folder / "repository"
+    for name, config in {"answers": CONFIG, "whole": ENSEMBLE}.items():
+        (repository / name / "1").mkdir(parents=True)
+        (repository / name / "config.pbtxt").write_text(config)
+    (repository / "answers" / "1" / "model.py").write_text(MODEL)
+    spec = make_spec_of(repository, model="whole", entries=("answers", "whole"), smoke=SMOKE)
+    write_bundle(compose_bundle(spec), folder / "bundle")
+    return folder / "bundle"
+
+
+@pytest.fixture(scope="module")
+def endpoint(written: Path) -> Iterator[Endpoint]:
     if found := problems():
         pytest.skip(f"the embedded server cannot run here: {found[0]}")
-    repository = tmp_path_factory.mktemp("served")
-    write_answers(repository)
-    with serve_embedded(repository) as server:
+    with serve_embedded(written / "model_repository") as server:
         yield server.endpoint
 
 
 @pytest.fixture
-def deployed(make_spec: Callable[..., DeploymentSpec], endpoint: Endpoint, tmp_path: Path) -> Deployed:
-    write_answers(tmp_path / "repository")
-    write_bundle(compose_bundle(make_spec(model="answers", smoke=SMOKE)), tmp_path / "bundle")
+def deployed(written: Path, endpoint: Endpoint, tmp_path: Path) -> Deployed:
+    """A copy of the bundle that a test may damage, and the server of the original."""
+    shutil.copytree(written, tmp_path / "bundle")
     return Deployed(bundle=tmp_path / "bundle", endpoint=endpoint)
-
-
-def write_answers(repository: Path) -> None:
-    (repository / "answers" / "1").mkdir(parents=True)
-    (repository / "answers" / "config.pbtxt").write_text(CONFIG)
-    (repository / "answers" / "1" / "model.py").write_text(MODEL)
 
 
 def test_a_sound_deployment_passes(deployed: Deployed) -> None:
@@ -107,7 +134,7 @@ def test_a_sound_deployment_passes(deployed: Deployed) -> None:
     ("output", "field", "value", "message"),
     [
         (0, "data", [2.1, "inf"], "doubled[0] is 2.0, expected 2.1"),
-        (0, "data", [2.0, "nan"], "doubled[1] is inf, expected nan"),
+        (0, "data", [2.0, "nan"], "doubled[1] is inf, expected 'nan'"),
         (0, "shape", [2, 1], "shape [1, 2], expected [2, 1]"),
         (1, "data", [0.6, "inf"], "half[0] is 0.5, expected 0.6"),
         (2, "data", ["cafe"], "label[0] is 'café', expected 'cafe'"),
@@ -137,7 +164,7 @@ def test_no_server_and_an_unknown_model_fail(deployed: Deployed) -> None:
     assert code == 1
     assert "is not ready" in said
     path = deployed.bundle / "smoke" / "expected.json"
-    path.write_text(path.read_text().replace('"answers"', '"an other/one"'))
+    path.write_text(path.read_text().replace('"whole"', '"an other/one"'))
     code, said = deployed.smoke()
     assert code == 1
     assert "HTTP 4" in said

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 
 from toolkit.errors import ExportFailed
 from toolkit.export.arrays import read_arrays
 from toolkit.export.check import check_parity
+from toolkit.export.onnxruntime import run_onnx
 from toolkit.export.parity import top1
 from toolkit.export.pytorch_export import export_pytorch
 from toolkit.export.spec import HELD_OUT_FILE, MODEL_FILE, REFERENCE_FILE, SAMPLES_FILE, ExportSpec
-from toolkit.models.onnx import opset_of, read_onnx, signature_from_onnx
+from toolkit.export.torch_onnx import export_program, save_program
+from toolkit.models.onnx import check_onnx, external_files, opset_of, read_onnx, signature_from_onnx
+from toolkit.models.pytorch import load_pytorch
 from toolkit.tensor import tensor_from_text
 
 
@@ -28,7 +30,7 @@ def run(request, folder):
     ("body", "message", "mend"),
     [
         ("if x.sum() > 0:\n    x = -x\nreturn self.linear(x)", r"model\.py:9: the values of a tensor decide", "where"),
-        ("return self.linear(x.reshape(1, 4))", r"model\.py:9: the batch is fixed", "shape\\[0\\] or -1"),
+        ("return self.linear(x.reshape(1, 4))", r"model\.py:9: the batch is fixed", "x.shape[0] or -1"),
         ("return self.linear(x.reshape(-1, 8)[:, :4])", r"model\.py:9: forward\(\) on one row raised", "one too"),
         ("return torch.zeros(8, 3) + self.linear(x)", r"shape \[8, 3\] for 1 row\(s\): axis 0 is not the batch", "row"),
         ("return self.linear(x).sum(0)", r"shape \[3\] for 1 row\(s\)", "one row per row"),
@@ -54,8 +56,7 @@ def test_models_that_cannot_be_served_are_refused_with_line_and_mend(
 ):
     with pytest.raises(ExportFailed, match=message) as caught:
         run(request_for(model_py(body), sample_count=3), tmp_path / "out")
-    assert pytest.approx(0) or caught.value.mend
-    caught.match(mend)
+    assert mend in caught.value.mend
 
 
 @pytest.mark.parametrize(
@@ -80,14 +81,13 @@ def test_inputs_without_a_batch_axis_are_refused(model_py, request_for, tmp_path
 
 
 def test_an_opset_that_torch_does_not_write_is_an_error(model_py, request_for, tmp_path):
-    with pytest.raises(ExportFailed, match="asked for opset 17, torch wrote 18"):
-        run(request_for(model_py(), opset=17), tmp_path / "out")
+    with pytest.raises(ExportFailed, match="asked for opset 13, torch wrote 18"):
+        run(request_for(model_py("return self.linear(x).relu()"), opset=13), tmp_path / "out")
 
 
 @pytest.mark.parametrize(
     ("body", "more", "names"),
     [
-        ("return self.linear(x)", "", ("output",)),
         ("return self.linear(x), x.sum(1)", "", ("output_0", "output_1")),
         ("return {'logits': self.linear(x), 'none': None, 'total': x.sum(1)}", "", ("logits", "total")),
         ("return self.linear(x), x.argmax(1)", "OUTPUT_NAMES = 'scores', 'label'", ("scores", "label")),
@@ -110,21 +110,30 @@ def test_a_named_axis_beside_the_batch_stays_free(model_py, request_for, tmp_pat
     assert signature_from_onnx(tmp_path / "out" / MODEL_FILE).inputs[0].shape == ("batch", "length", 4)
 
 
-def test_what_is_written_is_whole_small_and_the_same_each_time(model_py, request_for, tmp_path):
+def test_what_is_written_is_whole_in_one_file_and_names_no_folder(model_py, request_for, tmp_path):
     path = model_py(more="def held_out(): return sample_inputs(1, 9), np.arange(9) % 3")
-    inputs = run(request_for(path, sample_count=7), tmp_path / "one")
-    run(request_for(path, sample_count=7), tmp_path / "two")
-    digests = [hashlib.sha256((tmp_path / f / MODEL_FILE).read_bytes()).hexdigest() for f in ("one", "two")]
-    assert digests[0] == digests[1]
-    assert str(tmp_path).encode() not in (tmp_path / "one" / MODEL_FILE).read_bytes()
-    assert not (tmp_path / "one" / "model.onnx.data").exists()
-    assert opset_of(read_onnx(tmp_path / "one" / MODEL_FILE)) == 20
+    inputs = run(request_for(path, sample_count=7), tmp_path / "out")
+    assert str(tmp_path).encode() not in (tmp_path / "out" / MODEL_FILE).read_bytes()
+    assert not (tmp_path / "out" / "model.onnx.data").exists()
+    assert opset_of(read_onnx(tmp_path / "out" / MODEL_FILE)) == 20
     assert [t.text() for t in inputs] == ["x:float32:batch,4"]
-    assert read_arrays(tmp_path / "one" / SAMPLES_FILE)["x"].shape == (7, 4)
-    assert set(read_arrays(tmp_path / "one" / HELD_OUT_FILE)) == {"input.x", "label"}
-    result = check_parity(tmp_path / "one", ExportSpec(), task=top1)
+    assert read_arrays(tmp_path / "out" / SAMPLES_FILE)["x"].shape == (7, 4)
+    assert set(read_arrays(tmp_path / "out" / HELD_OUT_FILE)) == {"input.x", "label"}
+    result = check_parity(tmp_path / "out", ExportSpec(), task=top1)
     assert result.passed and result.samples == 7 and result.batch_sizes == (1, 2, 3, 8)
     assert result.task and result.task.samples == 9 and result.task.disagreements == 0
+
+
+def test_large_weights_go_into_one_file_beside_the_model(model_py, request_for, tmp_path):
+    source = request_for(model_py(more="def load_model(): return torch.nn.Linear(4, 600)")).source
+    model, rows = load_pytorch(source), {"input": torch.ones(2, 4)}
+    inputs = (tensor_from_text("input:float32:batch,4"),)
+    program = export_program(model, source.path, inputs, rows, ("output",), 20)
+    save_program(program, tmp_path / MODEL_FILE, single_file_bytes=9600)
+    check_onnx(tmp_path / MODEL_FILE)
+    assert external_files(read_onnx(tmp_path / MODEL_FILE)) == ("model.onnx.data",)
+    answers = run_onnx(tmp_path / MODEL_FILE, {"input": np.ones((2, 4), np.float32)})
+    np.testing.assert_allclose(answers["output"], model.module(rows["input"]).numpy(), rtol=1e-5)
 
 
 def test_a_wrong_weight_planted_in_the_onnx_file_fails_parity(model_py, request_for, tmp_path):

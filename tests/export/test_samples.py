@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from toolkit.errors import ConfigurationError, ExportFailed, UsageError
+from toolkit.errors import ConfigurationError, EnvironmentProblem, ExportFailed, UsageError
 from toolkit.export.arrays import read_arrays, write_arrays
 from toolkit.export.samples import AXIS_LENGTH, Arguments, input_specs, samples_for
 from toolkit.export.spec import ExportSpec
@@ -31,6 +33,12 @@ def test_a_pickle_in_an_npz_is_not_opened(tmp_path):
     np.savez(tmp_path / "evil.npz", x=np.array([print], dtype=object))
     with pytest.raises(ConfigurationError, match=r"evil\.npz cannot be read"):
         read_arrays(tmp_path / "evil.npz")
+
+
+def test_a_full_disk_is_a_problem_of_the_environment():
+    with pytest.raises(EnvironmentProblem, match="No space left") as caught:
+        write_arrays(Path("/dev/full"), {"x": np.zeros(100_000)})
+    assert "free some disk space" in caught.value.mend
 
 
 def test_random_samples_follow_the_declared_inputs():

@@ -121,12 +121,13 @@ def repo_add(
     repository: Repository = MODEL_REPO,
     name: Annotated[str | None, typer.Option("--name", help="The entry's name; default: the artifact's.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace an entry of ours of that name.")] = False,
+    failed: Annotated[bool, typer.Option("--allow-failed-parity", help="Also when the answers differ.")] = False,
     json: Json = False,
 ) -> None:
     """Add an artifact to the repository as a Triton entry."""
     from toolkit.repository.entry import add_artifact
 
-    entry = add_artifact(repository, artifact, name=name, replace=replace)
+    entry = add_artifact(repository, artifact, name=name, replace=replace, allow_failed_parity=failed)
     _done({"entry": entry}, f"{entry.path} is written; next: toolkit serve --repository {repository}", json)
 
 

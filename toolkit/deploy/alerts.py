@@ -16,7 +16,8 @@ SUMMARY_QUANTILES = {"p50": "0.5", "p90": "0.9", "p95": "0.95", "p99": "0.99", "
 #: Where the SLO has no latency limit: a queue this long is trouble for any interactive caller. An assumption.
 _DEFAULT_QUEUE_US = 100_000
 
-_ERROR_RATIO = 0.01
+#: Where the SLO does not limit errors: an assumption too.
+_DEFAULT_ERROR_SHARE = 0.01
 
 #: The model that an alert is about, in Prometheus' template notation.
 _MODEL_LABEL = "{{ $labels.model }}"
@@ -69,13 +70,15 @@ class Alert:
 
 def alerts_for(model: str, slo: Slo) -> tuple[Alert, ...]:
     """The alerts of a deployment whose measured model is `model`; limits come from the SLO where it has them."""
-    latencies = tuple(_latency_alert(model, c) for c in slo.criteria if is_alerted(c))
-    return (_down(), _errors(), _queue(slo), _stalled(), *latencies)
+    alerted = tuple(c for c in slo.criteria if is_alerted(c))
+    latencies = tuple(_latency_alert(model, c) for c in alerted if c.metric == "latency")
+    error_share = min((c.limit for c in alerted if c.metric == "errors"), default=_DEFAULT_ERROR_SHARE)
+    return (_down(), _errors(error_share), _queue(slo), _stalled(), *latencies)
 
 
 def is_alerted(criterion: Criterion) -> bool:
     """Whether the server itself can tell that a criterion is broken; throughput and client times it cannot know."""
-    return criterion.metric == "latency" and criterion.statistic in SUMMARY_QUANTILES
+    return criterion.metric == "errors" or (criterion.metric == "latency" and criterion.statistic in SUMMARY_QUANTILES)
 
 
 def _down() -> Alert:
@@ -94,16 +97,16 @@ def _down() -> Alert:
     )
 
 
-def _errors() -> Alert:
+def _errors(limit: float) -> Alert:
     failure, success = rate("nv_inference_request_failure"), rate("nv_inference_request_success")
     return _model_alert(
         name="TritonErrors",
-        expression=f"{ratio(failure, f'({failure} + {success})')} > {_ERROR_RATIO}",
+        expression=f"{ratio(failure, f'({failure} + {success})')} > {limit:g}",
         lasting="5m",
         severity="critical",
-        message=f"more than {_ERROR_RATIO:.0%} of the requests fail",
-        breach=_counters(nv_inference_request_success="0+90x40", nv_inference_request_failure="0+10x40"),
-        quiet=_counters(nv_inference_request_success="0+1000x40", nv_inference_request_failure="0+1x40"),
+        message=f"more than {100 * limit:g} % of the requests fail",
+        breach=_failing((1 + limit) / 2),
+        quiet=_failing(limit / 2),
     )
 
 
@@ -177,6 +180,14 @@ def _model_alert(
         labels={"model": _ANY},
         breach=breach,
         quiet=quiet,
+    )
+
+
+def _failing(share: float) -> tuple[Series, ...]:
+    """A thousand requests per scrape of which `share` fail."""
+    failed = round(1000 * share, 6)
+    return _counters(
+        nv_inference_request_success=f"0+{1000 - failed:g}x40", nv_inference_request_failure=f"0+{failed:g}x40"
     )
 
 

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from shlex import quote
 
 from toolkit.errors import RepositoryError, UsageError
 from toolkit.records import digest_of_file, write_bytes, writing
@@ -60,12 +61,18 @@ def repository_files(repository: Path, entries: tuple[str, ...]) -> dict[str, Co
     return found
 
 
+def empty_folders(repository: Path, entries: tuple[str, ...]) -> tuple[str, ...]:
+    """The folders of the entries that hold nothing, by their path below `repository`: the version of an ensemble."""
+    folders = (path for entry in entries for path in sorted((repository / entry).rglob("*")) if path.is_dir())
+    return tuple(p.relative_to(repository).as_posix() for p in folders if not p.is_symlink() and not any(p.iterdir()))
+
+
 def _check_plain(path: Path, repository: Path) -> None:
     real = path.resolve()
     if not real.is_file() or not real.is_relative_to(repository.resolve()):
         raise RepositoryError(
             f"{path} is not a plain file of the repository but leads to {real}",
-            mend=f"put a copy of the file in its place: cp --remove-destination '{real}' '{path}'",
+            mend=f"put a copy of the file in its place: cp --remove-destination {quote(str(real))} {quote(str(path))}",
         )
 
 

@@ -14,15 +14,17 @@ from toolkit.deploy.contents import (
     TRITON_COMMAND,
     figures_mark,
     images,
+    kept_folders,
     lock_json,
     model_files,
     observability_files,
     recipe_files,
     smoke_test_files,
 )
+from toolkit.deploy.rendering import render
 from toolkit.deploy.spec import MIB, DeploymentSpec, Figures
-from toolkit.deploy.templates import render
 from toolkit.deploy.validate import refuse_unsound, validate_bundle
+from toolkit.load.slo import criterion_text
 from toolkit.tune.words import rate_text, target_text, time_text
 
 
@@ -39,6 +41,7 @@ def compose_bundle(spec: DeploymentSpec) -> Bundle:
         "compose/.env": render("compose/env.j2", {"slug": spec.slug, "compose_files": ":".join(_compose_files(spec))}),
         "compose/docker-compose.yaml": render("compose/docker-compose.yaml.j2", _compose_values(spec)),
         "compose/docker-compose.gpu.yaml": render("compose/docker-compose.gpu.yaml"),
+        **kept_folders(spec),
         **observability_files(spec),
         **smoke_test_files(spec),
         **recipe_files(spec),
@@ -80,6 +83,7 @@ def _readme_values(spec: DeploymentSpec) -> dict[str, Any]:
         "recipe": bool(spec.requirements),
         "memory_mib": spec.memory_bytes // MIB,
         "shared_memory_mib": spec.shm_bytes // MIB,
+        "slo": ",".join(map(criterion_text, spec.slo.criteria)),
         "criteria": tuple(map(target_text, spec.slo.criteria)),
         "not_alerted": tuple(target_text(c) for c in spec.slo.criteria if not is_alerted(c)),
         "alerts": alerts_for(spec.model, spec.slo),

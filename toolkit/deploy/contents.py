@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolkit.deploy.alerts import alerts_for
-from toolkit.deploy.bundle import CopiedFile, repository_files
+from toolkit.deploy.bundle import CopiedFile, empty_folders, repository_files
 from toolkit.deploy.dashboard import dashboard_json, panels_for
+from toolkit.deploy.rendering import render
 from toolkit.deploy.smoke import smoke_files
 from toolkit.deploy.spec import NOT_MEASURED, DeploymentSpec
-from toolkit.deploy.templates import render
 from toolkit.records import SCHEMA, to_data, to_json
 
 #: Source: github.com/prometheus/prometheus releases (long-term support) and github.com/grafana/grafana releases.
@@ -40,6 +40,11 @@ def model_files(spec: DeploymentSpec) -> dict[str, CopiedFile]:
     """The files of the deployed entries, by their path in the bundle."""
     files = repository_files(spec.repository, spec.entries)
     return {f"{MODEL_REPOSITORY}/{path}": file for path, file in files.items()}
+
+
+def kept_folders(spec: DeploymentSpec) -> dict[str, str | bytes]:
+    """A file in each empty folder: Triton needs an ensemble's version, and a copy of the bundle (git, S3) loses it."""
+    return {f"{MODEL_REPOSITORY}/{path}/.keep": "" for path in empty_folders(spec.repository, spec.entries)}
 
 
 def images(spec: DeploymentSpec) -> dict[str, str]:

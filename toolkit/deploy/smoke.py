@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from toolkit.export.parity import Tolerance
 from toolkit.records import to_json
 from toolkit.tensor import dtype_from_numpy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from toolkit.export.parity import Tolerance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

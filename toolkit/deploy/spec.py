@@ -9,14 +9,16 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from toolkit import __version__
 from toolkit.deploy.bundle import checked_path
 from toolkit.deploy.smoke import SmokeRequest
 from toolkit.errors import ConfigurationError, UsageError
 from toolkit.load.slo import Slo
-from toolkit.load.verdict import Outcome
+
+if TYPE_CHECKING:
+    from toolkit.load.verdict import Outcome
 
 #: Server 2.73.0 with the onnxruntime, tensorrt and python backends.
 #: Source: docs.nvidia.com/deeplearning/triton-inference-server/release-notes/rel-26-09.html
@@ -59,7 +61,7 @@ class DeploymentSpec:
     """Everything that a target needs to know. Raises UsageError for values that no target could deploy.
 
     `entries` are the folders of `repository` that are deployed, `model` the one whose figures were measured.
-    `figures` is None where nothing was measured. `memory_bytes` is the container's limit and includes `shm_bytes`.
+    `figures` is None where nothing was chosen. `memory_bytes` is the container's limit and includes `shm_bytes`.
     """
 
     name: str

@@ -57,7 +57,7 @@ def validate_folder(folder: Path) -> tuple[Finding, ...]:
 
 def refuse_unsound(findings: tuple[Finding, ...]) -> None:
     """Raise ConfigurationError that names every failed finding, if there is one."""
-    failed = [f"{v.file}: {v.tool}: {v.reason}" for v in findings if v.outcome == "failed"]
+    failed = [f"{f.file}: {f.tool}: {f.reason}" for f in findings if f.outcome == "failed"]
     if failed:
         raise ConfigurationError(
             "the bundle is not sound and was not written:\n  " + "\n  ".join(failed),
@@ -80,6 +80,8 @@ def _parse_all(contents: Mapping[str, str | bytes]) -> Iterator[Finding]:
         for tool, parse in _parsers(path):
             try:
                 parse(content.decode() if isinstance(content, bytes) else content, path)
+            except (KeyError, TypeError) as err:
+                yield Finding(tool=tool, file=path, outcome="failed", reason=f"not built as expected: {err!r}")
             except (ValueError, ToolkitError) as err:
                 yield Finding(tool=tool, file=path, outcome="failed", reason=str(err))
             else:

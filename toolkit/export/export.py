@@ -10,19 +10,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from toolkit.artifact import FILE as ARTIFACT_FILE
 from toolkit.artifact import Artifact, write_artifact
 from toolkit.environment import environment_here
 from toolkit.errors import UsageError
 from toolkit.export.parity import ParityResult, TaskMetric
 from toolkit.export.process import Progress, run_worker
 from toolkit.export.spec import (
-    HELD_OUT_FILE,
-    HELD_OUT_REFERENCE_FILE,
+    LOG_FILE,
     MODEL_FILE,
-    REFERENCE_FILE,
+    OUTPUT_FILES,
+    PARITY_FILE,
+    REPRODUCE_FILE,
     REQUEST_FILE,
-    SAMPLES_FILE,
     ExportSpec,
     WorkerRequest,
 )
@@ -30,24 +29,6 @@ from toolkit.models.onnx import external_files, opset_of, read_onnx, signature_f
 from toolkit.models.source import Source
 from toolkit.records import digest_of_files, from_data, write_json, write_text, writing
 from toolkit.tensor import Signature, TensorSpec
-
-LOG_FILE = "export.log"
-PARITY_FILE = "parity.json"
-REPRODUCE_FILE = "reproduce.sh"
-
-_OURS = (
-    ARTIFACT_FILE,
-    PARITY_FILE,
-    MODEL_FILE,
-    f"{MODEL_FILE}.data",
-    SAMPLES_FILE,
-    REFERENCE_FILE,
-    HELD_OUT_FILE,
-    HELD_OUT_REFERENCE_FILE,
-    LOG_FILE,
-    REPRODUCE_FILE,
-    REQUEST_FILE,
-)
 
 _REPRODUCE = """\
 #!/bin/sh
@@ -105,7 +86,7 @@ def _clear(folder: Path) -> None:
                 f"{folder} is not empty and does not hold an export; it has {present[0]}",
                 mend="give --output a new folder",
             )
-        for name in _OURS:
+        for name in (*OUTPUT_FILES, f"{MODEL_FILE}.data"):
             (folder / name).unlink(missing_ok=True)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.export.process import Progress, run_worker
-from toolkit.export.spec import REQUEST_FILE, ExportSpec, WorkerRequest
+from toolkit.export.spec import LOG_FILE, REQUEST_FILE, ExportSpec, WorkerRequest
 from toolkit.models.onnx import check_onnx, count_weights, external_files, opset_of, read_onnx, signature_from_onnx
 from toolkit.models.source import Source
 from toolkit.records import from_data
@@ -75,7 +75,7 @@ def _inspect_onnx(source: Source) -> Inspection:
 def _inspect_pytorch(source: Source, inputs: tuple[TensorSpec, ...], progress: Progress | None) -> Inspection:
     request = WorkerRequest(action="inspect", source=source, spec=ExportSpec(inputs=inputs, sample_count=1))
     with tempfile.TemporaryDirectory(prefix="toolkit-inspect-") as folder:
-        found = run_worker(request, Path(folder) / REQUEST_FILE, Path(folder) / "export.log", progress)
+        found = run_worker(request, Path(folder) / REQUEST_FILE, Path(folder) / LOG_FILE, progress)
     what = "unpickled, which can run any code hidden in it" if source.entry is None else "Python code, which is run"
     common = {"framework": source.framework, "opset": None, "unsafe": [f"{source.path} is {what}"]}
     return from_data(Inspection, found | common, str(source.path))

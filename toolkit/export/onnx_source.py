@@ -7,11 +7,11 @@ the declared batch axis is true is for parity to prove.
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from toolkit.errors import ExportFailed
-from toolkit.export.spec import MODEL_FILE
+from toolkit.errors import ExportFailed, ModelRefused
+from toolkit.export.spec import MODEL_FILE, OUTPUT_FILES
 from toolkit.models.onnx import external_files, read_onnx
 from toolkit.records import write_bytes, writing
 from toolkit.tensor import BATCH
@@ -22,6 +22,11 @@ def copy_onnx(path: Path, folder: Path) -> None:
     model = read_onnx(path)
     was_named = _name_batch(model.graph, path)
     for name in external_files(model):
+        if str(PurePosixPath(name)) in OUTPUT_FILES:
+            raise ModelRefused(
+                f"{path} keeps weights in a file named '{name}', which is a name of the export's own files",
+                mend="save the model again with another name for its external data",
+            )
         with writing(folder / name):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path.parent / name, folder / name)

@@ -8,17 +8,34 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from toolkit.artifact import FILE as ARTIFACT_FILE
 from toolkit.errors import UsageError
 from toolkit.export.parity import Tolerance
 from toolkit.models.source import Source
 from toolkit.tensor import TensorSpec
 
+#: What an artifact's folder holds besides the external data of an ONNX model.
 REQUEST_FILE = "request.json"
+LOG_FILE = "export.log"
+PARITY_FILE = "parity.json"
+REPRODUCE_FILE = "reproduce.sh"
 MODEL_FILE = "model.onnx"
 SAMPLES_FILE = "samples.npz"
 REFERENCE_FILE = "reference.npz"
 HELD_OUT_FILE = "held_out.npz"
 HELD_OUT_REFERENCE_FILE = "held_out_reference.npz"
+OUTPUT_FILES = (
+    ARTIFACT_FILE,
+    REQUEST_FILE,
+    LOG_FILE,
+    PARITY_FILE,
+    REPRODUCE_FILE,
+    MODEL_FILE,
+    SAMPLES_FILE,
+    REFERENCE_FILE,
+    HELD_OUT_FILE,
+    HELD_OUT_REFERENCE_FILE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +72,18 @@ class WorkerRequest:
 
     def relative_to(self, folder: Path) -> WorkerRequest:
         """The request with paths as seen from `folder`, so that both can be moved together."""
-        return self._with_paths(lambda path: Path(os.path.relpath(path.resolve(), folder.resolve())))
+        return self._with_paths(lambda path: Path(os.path.relpath(_absolute(path), folder.resolve())))
 
     def resolved_from(self, folder: Path) -> WorkerRequest:
         """The request with absolute paths, read from a file in `folder`."""
-        return self._with_paths(lambda path: (folder / path).resolve())
+        return self._with_paths(lambda path: _absolute(folder / path))
 
     def _with_paths(self, moved: Callable[[Path], Path]) -> WorkerRequest:
         samples = None if self.spec.samples is None else moved(self.spec.samples)
         source = replace(self.source, path=moved(self.source.path))
         return replace(self, source=source, spec=replace(self.spec, samples=samples))
+
+
+def _absolute(path: Path) -> Path:
+    """Absolute with the folder's links followed but not the file's: an ONNX file's data lies beside its link."""
+    return path.parent.resolve() / path.name

@@ -55,8 +55,8 @@ def export_program(
     return program
 
 
-def save_program(program: torch.onnx.ONNXProgram, path: Path) -> None:
-    """Write the model, weights inside below 1.5 GB, without anything that names this machine or its folders."""
+def save_program(program: torch.onnx.ONNXProgram, path: Path, *, single_file_bytes: int = SINGLE_FILE_BYTES) -> None:
+    """Write the model, its weights inside below `single_file_bytes`, without what names this machine's folders."""
     model = program.model
     model.metadata_props.clear()
     model.graph.metadata_props.clear()
@@ -69,7 +69,7 @@ def save_program(program: torch.onnx.ONNXProgram, path: Path) -> None:
             value.metadata_props.clear()
     weights = sum(w.const_value.nbytes for w in model.graph.initializers.values() if w.const_value is not None)
     with writing(path):
-        program.save(path, external_data=weights >= SINGLE_FILE_BYTES)
+        program.save(path, external_data=weights >= single_file_bytes)
 
 
 def _wrapped(model: ModelFile, arguments: tuple[str, ...]) -> torch.nn.Module:

@@ -9,6 +9,7 @@ What is not a known failure crashes with a traceback: standard error is the expo
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -69,7 +70,8 @@ def _printed(message: dict[str, Any]) -> None:
 
 def _tethered(channel: socket.socket) -> Callable[[dict[str, Any]], None]:
     def watch() -> None:
-        channel.recv(1)
+        with contextlib.suppress(ConnectionError):  # a parent that died with messages unread resets the connection
+            channel.recv(1)
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
     def send(message: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 
 from toolkit.errors import UsageError
-from toolkit.load.http import PENDING, POLL_TIMEOUT, Connection, Poller, address_of
-from toolkit.load.request_records import kind_of
+from toolkit.load.http import POLL_TIMEOUT, Connection, Poller, address_of
+from toolkit.load.outcome import PENDING, is_success, kind_of
 from toolkit.serve.server import Endpoint
 
 TIMEOUT_S = 60.0
@@ -70,7 +70,7 @@ def _next(connection: Connection, waiting: Iterator[tuple[int, bytes]]) -> None:
 
 
 def _answer(connection: Connection, outcome: int) -> Answer:
-    error = "" if 200 <= outcome < 300 else kind_of(outcome)
+    error = "" if is_success(outcome) else kind_of(outcome)
     if outcome < 0:
         return Answer(status=0, header_length=None, body=b"", error=error)
     return Answer(status=outcome, header_length=connection.header_length, body=connection.body(), error=error)

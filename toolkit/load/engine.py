@@ -20,9 +20,10 @@ from time import perf_counter_ns, process_time_ns
 import numpy as np
 
 from toolkit.errors import ToolkitError, UsageError
-from toolkit.load.http import CONNECTION_REFUSED, PENDING, POLL_TIMEOUT, TICK_S, Connection, Poller, address_of
+from toolkit.load.http import POLL_TIMEOUT, TICK_S, Connection, Poller, address_of
+from toolkit.load.outcome import CONNECTION_REFUSED, PENDING, WRONG_ANSWER, is_success
 from toolkit.load.pattern import Load
-from toolkit.load.request_records import WRONG_ANSWER, Ended, Records, SampledAnswer, columns_from_rows
+from toolkit.load.request_records import Ended, Records, SampledAnswer, columns_from_rows
 from toolkit.serve.server import Endpoint
 
 #: Called at every tick with the share of the load's time that is over, and the requests finished so far.
@@ -58,8 +59,8 @@ def drive(
     """
     if not requests:
         raise UsageError("there is no request to send")
-    loop = _ClosedLoop(endpoint, requests, load, timeout_s, progress)
     with _collector_at_rest():
+        loop = _ClosedLoop(endpoint, requests, load, timeout_s, progress)
         try:
             loop.run()
         except KeyboardInterrupt:
@@ -132,7 +133,7 @@ class _ClosedLoop:
         done_ns, payload = connection.done_ns, connection.payload
         first_ns = connection.first_ns or done_ns
         self.rows.extend((connection.intended_ns, connection.sent_ns, first_ns, done_ns, outcome, payload))
-        if self.keep[payload] and 200 <= outcome < 300:
+        if self.keep[payload] and is_success(outcome):
             self.keep[payload] = False
             answer = SampledAnswer(payload=payload, header_length=connection.header_length, body=connection.body())
             self.samples.append((len(self.rows) // _FIELDS - 1, answer))
@@ -193,13 +194,12 @@ class _ClosedLoop:
     def records(self, check: Check | None) -> Records:
         """All rows so far, sampled answers checked."""
         now = perf_counter_ns()
-        self.mark_cpu(max(now, self.end_ns) if self.ended == "complete" else now)
         rows = np.frombuffer(self.rows, dtype=np.int64).reshape(-1, _FIELDS).copy()
-        for row, answer in self.samples if check else ():
-            if check and not _is_right(check, answer):
-                rows[row, 4] = WRONG_ANSWER
         end_ns = min(self.end_ns, now)
         cpu_end_ns = process_time_ns() if self.cpu_at_end_ns < 0 else self.cpu_at_end_ns
+        if check is not None:
+            wrong = [row for row, answer in self.samples if not _is_right(check, answer)]
+            rows[wrong, 4] = WRONG_ANSWER
         return Records(
             **columns_from_rows(rows),
             window_start_ns=min(self.start_ns, end_ns),

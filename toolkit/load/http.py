@@ -17,14 +17,9 @@ from time import perf_counter_ns
 from typing import Any
 
 from toolkit.errors import EnvironmentProblem, ServerTrouble
-from toolkit.load.http_response import MALFORMED_RESPONSE, Head, body_of, chunks, parse_head
+from toolkit.load.http_response import Head, body_of, chunks, parse_head
+from toolkit.load.outcome import CONNECTION_CLOSED, CONNECTION_REFUSED, MALFORMED_RESPONSE, PENDING, TIMED_OUT
 from toolkit.serve.server import Endpoint
-
-#: What `Connection.advance` returns besides an HTTP status: nothing yet, or the class of error that ended a request.
-PENDING = 0
-CONNECTION_REFUSED = -1
-CONNECTION_CLOSED = -2
-TIMED_OUT = -3
 
 #: epoll counts its time-out in seconds, poll (where there is no epoll) in milliseconds; the event bits are the same.
 Poller: Any = getattr(select, "epoll", select.poll)

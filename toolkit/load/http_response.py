@@ -9,8 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-#: The "status" of something that is no HTTP/1.x response.
-MALFORMED_RESPONSE = -4
+from toolkit.load.outcome import MALFORMED_RESPONSE
 
 _LENGTH = re.compile(rb"^content-length:[ \t]*(\d+)[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
 _HEADER_LENGTH = re.compile(rb"^inference-header-content-length:[ \t]*(\d+)[ \t]*\r$", re.IGNORECASE | re.MULTILINE)

@@ -84,7 +84,7 @@ METRICS: tuple[Metric, ...] = (
         formula="failed requests / all requests of the window; a time-out and a wrong answer are failures",
         value=_error_rate,
     ),
-    _part("queue", "Triton's queue time / requests", lambda s: s.queue_s),
+    _part("queue", "Triton's queue time, of an ensemble with that of its steps / requests", lambda s: s.queue_s),
     _part("input", "Triton's compute_input time / requests", lambda s: s.input_s),
     _part("infer", "Triton's compute_infer time / requests", lambda s: s.infer_s),
     _part("output", "Triton's compute_output time / requests", lambda s: s.output_s),

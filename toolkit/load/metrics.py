@@ -24,8 +24,9 @@ from toolkit.load.measurement import (
     TimeSplit,
     Warning,
 )
+from toolkit.load.outcome import kind_of
 from toolkit.load.pattern import Load
-from toolkit.load.request_records import Records, kind_of
+from toolkit.load.request_records import Records
 from toolkit.load.statistics import autocorrelation_time, dependence, quantile, quantile_interval
 
 Seconds = NDArray[np.float64]
@@ -133,33 +134,38 @@ def _quantile(q: float, times_s: Seconds, ordered: Seconds, tau: float) -> Quant
     return Quantile(q=q, value_s=value_s, low_s=low_s, high_s=high_s)
 
 
-def time_split(records: Records, model: ModelSplit, since_ns: int, until_ns: int) -> TimeSplit | None:
+def time_split(records: Records, models: Sequence[ModelSplit], since_ns: int, until_ns: int) -> TimeSplit | None:
     """The mean request between two statistics snapshots taken apart; None when nothing succeeded in between.
 
-    The client's side is the mean over successes that were done between the snapshots, the server's side is what
-    `model` (the one that was called) added to its statistics meanwhile. With means over requests:
+    The client's side is the mean over successes that were done between the snapshots. The server's side is what the
+    first of `models`, the one that was called, added to its statistics meanwhile, and for an ensemble the queues of
+    the others, its steps. With means over the requests of the client:
 
         latency   = done - intended                          the client's clock
         client    = sent - intended                          the client was not ready to send yet
-        queue, input, infer, output                          Triton's queue and compute_* durations
+        queue     = its own queue + sum(queue of the steps)  Triton's queue durations
+        input, infer, output                                 Triton's compute_* durations of the called model
         network   = max(0, (done - sent) - request)          all outside Triton's request: sockets, HTTP, and the answer
                                                              waiting for the client to read it
         remainder = latency - all of the above               inside Triton's request (its `success` duration), in none
                                                              of its parts
 
-    An ensemble's own statistics hold the sums of queue and compute_* over its steps. Steps that run side by side
-    are all counted, and then the remainder is negative by what overlapped.
+    Triton's statistics of an ensemble hold the sums of compute_* over its steps, but not their queues (2.51, seen in
+    a live one). Steps that run side by side are all counted, and then the remainder is negative by what overlapped;
+    a step that also serves other callers adds their queueing.
     """
+    model, *steps = models
     within = records.succeeded & (records.done_ns >= since_ns) & (records.done_ns < until_ns)
     if not within.any() or not model.requests:
         return None
     latency_s = float(latencies_s(records, within).mean())
     client_s = float(_seconds(records.sent_ns - records.intended_ns, within).mean())
     network_s = max(0.0, latency_s - client_s - model.request_s)
-    inside_s = model.queue_s + model.input_s + model.infer_s + model.output_s
+    queue_s = model.queue_s + sum(step.queue_s * step.requests for step in steps) / model.requests
+    inside_s = queue_s + model.input_s + model.infer_s + model.output_s
     return TimeSplit(
         latency_s=latency_s,
-        queue_s=model.queue_s,
+        queue_s=queue_s,
         input_s=model.input_s,
         infer_s=model.infer_s,
         output_s=model.output_s,

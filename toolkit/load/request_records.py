@@ -16,21 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ConfigurationError
-from toolkit.load.http import CONNECTION_CLOSED, CONNECTION_REFUSED, TIMED_OUT
-from toolkit.load.http_response import MALFORMED_RESPONSE
 from toolkit.records import write_bytes
 
 Ended = Literal["complete", "interrupted", "server lost"]
 
-#: A class of error beyond those of the connection: the answer came, and was not the expected one.
-WRONG_ANSWER = -5
-KINDS = {
-    CONNECTION_REFUSED: "connection refused",
-    CONNECTION_CLOSED: "connection closed",
-    TIMED_OUT: "timed out",
-    MALFORMED_RESPONSE: "malformed response",
-    WRONG_ANSWER: "wrong answer",
-}
 _COLUMNS = {
     "intended_ns": np.int64,
     "sent_ns": np.int64,
@@ -54,7 +43,7 @@ class SampledAnswer:
 class Records:
     """Finished requests in the order of their intended sends, and the window that is to be judged.
 
-    `status` is the HTTP status, or a negative class of error (KINDS). `sent_ns` is when the first byte really went
+    `status` is the HTTP status, or a negative class of error (outcome.py). `sent_ns` is when the first byte really went
     out, `first_ns` when the first byte of the answer was seen, `done_ns` when the last. `client_cpu_ns` is CPU time
     of this process within the window. `checked` answers were compared with what was expected. `answers` are samples,
     which are not written to the file.
@@ -87,11 +76,6 @@ class Records:
     def in_window(self) -> NDArray[np.bool_]:
         """Which requests were meant to be sent within the window; how long they took does not matter."""
         return (self.intended_ns >= self.window_start_ns) & (self.intended_ns < self.window_end_ns)
-
-
-def kind_of(status: int) -> str:
-    """A status or class of error in words: "HTTP 503", "timed out"."""
-    return KINDS.get(status, f"HTTP {status}")
 
 
 def columns_from_rows(rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:

@@ -18,7 +18,7 @@ Series = NDArray[Any]
 #: Batch means: that many blocks, and Student's t for their 19 degrees of freedom.
 BLOCKS = 20
 T_95_TWO_SIDED = 2.093
-T_99_ONE_SIDED = 2.539
+T_999_ONE_SIDED = 3.579
 
 
 def autocorrelation_time(series: Series) -> float:

@@ -74,4 +74,4 @@ def _server_side(
     except ServerTrouble as err:
         text = f"there is no server-side split: {err.message}; see the server's log"
         return (), None, (Warning(kind="NoServerStatistics", text=text, figure=0.0, threshold=1.0),)
-    return splits, time_split(records, splits[0], before.at_ns, after.at_ns), ()
+    return splits, time_split(records, splits, before.at_ns, after.at_ns), ()

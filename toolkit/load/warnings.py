@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from toolkit.load.duration import seconds_text
 from toolkit.load.measurement import ClientHealth, ErrorCount, ModelSplit, Warning
-from toolkit.load.request_records import KINDS, WRONG_ANSWER, Ended
+from toolkit.load.outcome import WRONG_ANSWER, kind_of
+from toolkit.load.request_records import Ended
 from toolkit.load.statistics import Series, slope_of_blocks
 
 MAX_CPU_SHARE = 0.7
@@ -37,7 +38,7 @@ def too_few_samples(samples: int, tau: float, window_s: float) -> Warning | None
     effective = samples / tau
     if samples == 0 or math.floor(effective) >= SAMPLES_FOR_P99:
         return None
-    needed_s = window_s * SAMPLES_FOR_P99 / effective
+    needed_s = float(f"{1.1 * window_s * SAMPLES_FOR_P99 / effective:.2g}")
     text = (
         f"{samples} requests count as {effective:.0f} independent ones; the interval of the p99 has an upper end from "
         f"{SAMPLES_FOR_P99} on; measure for about {seconds_text(needed_s)}, or judge a lower percentile"
@@ -71,7 +72,7 @@ def server_errors(errors: Sequence[ErrorCount], requests: int) -> Warning | None
 
 def wrong_answers(errors: Sequence[ErrorCount], checked: int) -> Warning | None:
     """A checked answer was not the expected one. Invalid: only a sample is checked, so the true count is not known."""
-    wrong = sum(error.count for error in errors if error.kind == KINDS[WRONG_ANSWER])
+    wrong = sum(error.count for error in errors if error.kind == kind_of(WRONG_ANSWER))
     if not wrong:
         return None
     text = (

@@ -8,7 +8,7 @@ from toolkit.export.parity import LiveParity, ParityResult, TaskResult, Toleranc
 from toolkit.report.report import Report
 from toolkit.report.table import VERDICT, Column, Table, number_columns, text_columns
 from toolkit.tensor import TensorSpec
-from toolkit.tune.words import sentence_text
+from toolkit.tune.words import closed_text
 
 
 def parity_table(report: Report) -> Table:
@@ -73,7 +73,7 @@ def parity_notes(report: Report) -> tuple[str, ...]:
 
 def _note(what: str, result: ParityResult) -> str:
     sizes = f" Batch sizes {', '.join(map(str, result.batch_sizes))}." if result.batch_sizes else ""
-    return f"{what}: {_passed(result.passed)}. {sentence_text(result.reason)}{sizes}"
+    return f"{what}: {_passed(result.passed)}, {closed_text(result.reason)}{sizes}"
 
 
 def _live_notes(live: LiveParity | None) -> Iterable[str]:
@@ -81,7 +81,7 @@ def _live_notes(live: LiveParity | None) -> Iterable[str]:
         yield "Through the server: not compared in this run."
         return
     sent = f"{live.requests:,} requests from {live.clients} clients at once, {live.failures:,} failed."
-    yield f"Through the server: {live.outcome}. {sentence_text(live.reason)} {sent}"
+    yield f"Through the server: {live.outcome}, {closed_text(live.reason)} {sent}"
     for evidence in live.evidence:
         sizes = sorted(evidence.executions.items(), key=lambda item: (len(item[0]), item[0]))
         said = ", ".join(f"{size} ({count:,})" for size, count in sizes) or "none"

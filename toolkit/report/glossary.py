@@ -19,7 +19,7 @@ GLOSSARY = (
         "Network, client, remainder",
         "Time outside the models: on the wire, in the load generator, unexplained.",
     ),
-    ("Mean batch", "Requests that the server ran together in one execution, on average."),
+    ("Batch size mean", "Requests that the server ran together in one execution, on average."),
     ("Parity", "Whether the served model gives the same answers as the original model, element by element."),
     ("Tolerance", "How far an element may be off: an absolute part, and a part relative to the reference."),
 )

@@ -15,17 +15,16 @@ from typing import Any
 from toolkit.report import evidence, speed
 from toolkit.report.charts import batch_size_chart, latency_throughput_chart, svg, time_split_chart
 from toolkit.report.glossary import GLOSSARY
-from toolkit.report.report import Report, report_json
+from toolkit.report.report import BundleWritten, Report, report_json
 from toolkit.report.statements import judged_at, not_shown, risks
 from toolkit.report.table import Table
-from toolkit.tune.words import config_text, load_text, rate_text, sentence_text, verdict_text
+from toolkit.tune.words import closed_text, config_text, load_text, rate_text, sentence_text, verdict_text
 
 BADGES = {"PASS": "GO", "FAIL": "NO-GO"}
 #: Pictures are drawn for two widths, in CSS pixels: a page or a desktop, and a telephone.
-WIDE, NARROW = 720, 350
-
-
-NUMBER_AND_UNIT = re.compile(r"(\d) (?=(?:us|ms|s|%|GiB|requests/s|clients?)(?!\w))")
+WIDE, NARROW = 840, 350
+#: The space between a number and its unit, or a relation and its number, where no line may break.
+NUMBER_AND_UNIT = re.compile(r"(?<=\d) (?=(?:us|ms|s|%|GiB|requests/s|clients?)(?!\w))|(?<=[≤≥]) (?=\d)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +68,7 @@ def render_html(report: Report) -> str:
         split=_split(report),
         batches=_batches(report),
         glossary=GLOSSARY,
+        bundle=bundle_text(report),
         commands=Markup("\n").join(report.commands),
         raw=Markup(_inert_json(report_json(report))),
     )
@@ -76,7 +76,7 @@ def render_html(report: Report) -> str:
 
 def keep_units(value: object) -> object:
     """A text whose numbers stay on one line with their units; markup, and everything else, as it is."""
-    return NUMBER_AND_UNIT.sub("\\1\u00a0", value) if type(value) is str else value
+    return NUMBER_AND_UNIT.sub("\u00a0", value) if type(value) is str else value
 
 
 def badge(report: Report) -> str:
@@ -96,6 +96,13 @@ def created_text(report: Report) -> str:
     except ValueError:
         return report.created
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
+
+
+def bundle_text(report: Report) -> str:
+    """Where the deployment bundle is, or why there is none."""
+    if isinstance(report.bundle, BundleWritten):
+        return f"Written to {report.bundle.path} in the run folder."
+    return f"None: {closed_text(report.bundle.reason)}"
 
 
 def recommended(report: Report) -> tuple[tuple[str, str], ...]:
@@ -134,7 +141,8 @@ def _curve(report: Report) -> Figure | None:
         return None
     mark = "Measured on a CPU" if report.device_mark else ""
     caption = (
-        "Filled points meet the SLO, hollow ones do not or are not settled; bars are 95 % intervals, closed-loop load."
+        "Closed-loop load. Filled points meet the SLO, hollow ones do not or are not settled. Bars are 95 % intervals, "
+        "without an end that the samples cannot bound."
     )
     if report.decision.load is not None:
         caption += " The ring marks the recommended point."
@@ -158,7 +166,8 @@ def _split(report: Report) -> Figure | None:
 
 def _batches(report: Report) -> tuple[str, ...]:
     models = report.leader[1].measurement.models if report.leader else ()
-    batching = [model for model in models if model.batches]
+    ensembles = {step.name for step in report.steps if step.backend == "ensemble"}
+    batching = [model for model in models if model.batches and model.model not in ensembles]
     return tuple(svg(batch_size_chart(model, width=NARROW), key=str(i)) for i, model in enumerate(batching))
 
 

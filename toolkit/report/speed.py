@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from toolkit.load.measurement import Measurement
 from toolkit.load.metric_table import METRICS, Metric, metric_named
@@ -55,13 +56,13 @@ def points_tables(report: Report) -> tuple[Table, ...]:
 
 def metrics_of(*families: str) -> tuple[Metric, ...]:
     """The declared metrics whose name begins with one of `families`, in the order of their declaration."""
-    return tuple(metric for metric in METRICS if metric.name.partition(".")[0] in families)
+    return tuple(metric for metric in METRICS if _family(metric) in families)
 
 
 def _points_table(report: Report, caption: str, metrics: tuple[Metric, ...]) -> Table:
     points = [(trial.candidate.name, point) for trial in report.trials for point in trial.points]
     judged = report.leader[1] if report.leader else None
-    columns, figures = _metric_columns(metrics, [point.measurement for _, point in points])
+    columns, figures = _metric_columns(metrics, [point.measurement for _, point in points], metric_title)
     rows = tuple(
         (name, load_text(point.load), *texts, point.outcome)
         for (name, point), texts in zip(points, figures, strict=True)
@@ -72,27 +73,44 @@ def _points_table(report: Report, caption: str, metrics: tuple[Metric, ...]) -> 
 
 
 def _metric_columns(
-    metrics: Sequence[Metric], measurements: Sequence[Measurement]
+    metrics: Sequence[Metric],
+    measurements: Sequence[Measurement],
+    title: Callable[[Metric], str],
 ) -> tuple[tuple[Column, ...], tuple[tuple[str, ...], ...]]:
     """Columns for the metrics that have a value anywhere, and their texts for each measurement."""
     columns, by_metric = [], []
     for metric in metrics:
         values = [metric.value(m) for m in measurements]
-        known = [value for value in values if value is not None]
-        if known:
-            unit, scale, digits = _shown_in(metric.unit, max(map(abs, known)))
-            columns.append(Column(title=metric_title(metric), unit=unit, kind="number"))
+        if any(value is not None for value in values):
+            unit, scale, digits = _shown_in(metric.unit, _largest(metrics_of(_family(metric)), measurements))
+            columns.append(Column(title=title(metric), unit=unit, kind="number"))
             by_metric.append([NONE if v is None else f"{scale * v:,.{digits}f}" for v in values])
     return tuple(columns), tuple(tuple(texts[i] for texts in by_metric) for i in range(len(measurements)))
 
 
+def _family(metric: Metric) -> str:
+    return metric.name.partition(".")[0]
+
+
+def _largest(metrics: Sequence[Metric], measurements: Sequence[Measurement]) -> float:
+    """The largest value among metrics in seconds that belong together, so that they share a unit of display."""
+    values = (metric.value(m) for metric in metrics if metric.unit == "s" for m in measurements)
+    return max((abs(value) for value in values if value is not None), default=0.0)
+
+
 def metric_title(metric: Metric) -> str:
-    """`latency p99` for the metric latency.p99."""
-    return metric.name.replace(".", " ").replace("_", " ")
+    """`Latency p99` for the metric latency.p99."""
+    words = metric.name.replace(".", " ").replace("_", " ").replace("cpu", "CPU")
+    return words[:1].upper() + words[1:]
+
+
+def _part_title(metric: Metric) -> str:
+    """`Queue` for split.queue."""
+    return metric_title(replace(metric, name=metric.name.removeprefix("split.")))
 
 
 def _shown_in(unit: str, largest: float) -> tuple[str, float, int]:
-    """The unit, factor and decimals of a whole column, so that its points line up."""
+    """The unit, factor and decimals of whole columns, so that points line up and parts add up."""
     if unit == "s":
         return ("us", 1e6, 1) if largest < 1e-3 else ("ms", 1e3, 2)
     return {"ratio": ("%", 100.0, 2), "cores": ("cores", 1.0, 2)}.get(unit, (unit, 1.0, 1))
@@ -102,7 +120,7 @@ def split_table(trial: Trial) -> Table:
     """The mean request of each load taken apart; the parts add up to the mean latency."""
     points = [point for point in trial.points if point.measurement.split is not None]
     metrics = (*metrics_of("split"), metric_named("latency.mean"))
-    columns, figures = _metric_columns(metrics, [point.measurement for point in points])
+    columns, figures = _metric_columns(metrics, [point.measurement for point in points], _part_title)
     rows = tuple((load_text(point.load), *texts) for point, texts in zip(points, figures, strict=True))
     caption = f"Mean time per request of '{trial.candidate.name}'"
     return Table(caption=caption, columns=(Column(title="Load"), *columns), rows=rows)
@@ -116,19 +134,17 @@ def metrics_table() -> Table:
 
 def warnings_table(report: Report) -> Table:
     """Every warning of every load point."""
-    rows = [
-        (
-            f"{trial.candidate.name}, {load_text(point.load)}",
-            w.kind,
-            sentence_text(w.text),
-            "no" if w.invalid else "yes",
-        )
-        for trial in report.trials
-        for point in trial.points
-        for w in point.measurement.warnings
-    ]
+    found = ((t.candidate.name, p, w) for t in report.trials for p in t.points for w in p.measurement.warnings)
+    rows = tuple(
+        (f"{name}, {load_text(point.load)}", warning.kind, sentence_text(warning.text), _yes(not warning.invalid))
+        for name, point, warning in found
+    )
     columns = text_columns("Where", "Warning", "Cause and remedy", "Judged")
-    return Table(caption="Warnings of the measurements", columns=columns, rows=tuple(rows))
+    return Table(caption="Warnings of the measurements", columns=columns, rows=rows)
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else "no"
 
 
 def rejected_table(report: Report) -> Table:

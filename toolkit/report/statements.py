@@ -12,11 +12,12 @@ from toolkit.load.verdict import Verdict
 from toolkit.report.report import Report
 from toolkit.tune.decision import NOISE, Point, rivals_within_noise
 from toolkit.tune.words import (
-    interval_text,
+    closed_text,
     is_at_least,
     load_text,
     percent_text,
     sentence_text,
+    target_text,
     time_text,
     verdict_text,
 )
@@ -54,14 +55,14 @@ def _answer_risks(report: Report) -> Iterator[Risk]:
         compared.append(("The sequence of steps", report.sequence_parity))
     for what, result in compared:
         if not result.passed:
-            yield Risk(name=f"{what} differs from the original", text=sentence_text(result.reason))
+            yield Risk(name=f"{what} differs from the original", text=closed_text(result.reason))
     live = report.live_parity
     if live is None:
         text = "Answers under concurrent load were not compared with the original model in this run."
         yield Risk(name="Served answers are not proven", text=text)
     elif live.outcome != "PASS":
         name = "Served answers differ from the original" if live.outcome == "FAIL" else "Served answers are not proven"
-        yield Risk(name=name, text=sentence_text(live.reason))
+        yield Risk(name=name, text=closed_text(live.reason))
 
 
 def _point_risks(point: Point) -> Iterator[Risk]:
@@ -69,18 +70,16 @@ def _point_risks(point: Point) -> Iterator[Risk]:
     if failed:
         kinds = ", ".join(f"{e.count:,} {e.kind}" for e in point.measurement.errors)
         yield Risk(name="Requests failed", text=f"{failed:,} requests failed at the judged load ({kinds}).")
+    undecided = [v for v in point.verdicts if v.outcome == "UNDECIDED"]
+    if undecided:
+        targets = " and ".join(target_text(v.criterion) for v in undecided)
+        weakest = min(v.effective_samples for v in undecided)
+        text = f"{weakest:,.0f} effective samples do not settle {targets}. Measure longer."
+        yield Risk(name="Too few independent samples", text=text)
     for verdict in point.verdicts:
-        if verdict.outcome == "UNDECIDED":
-            yield _undecided_risk(verdict)
-        elif verdict.outcome == "PASS" and _spare(verdict) < HEADROOM:
+        if verdict.outcome == "PASS" and _spare(verdict) < HEADROOM:
             text = f"{verdict_text(verdict)}: {percent_text(_spare(verdict))} to spare. A busier hour uses it up."
             yield Risk(name="Little headroom", text=text)
-
-
-def _undecided_risk(verdict: Verdict) -> Risk:
-    figures = f"{verdict_text(verdict)}, 95 % interval {interval_text(verdict)}"
-    text = f"{figures}: {verdict.effective_samples:,.0f} effective samples do not settle it. Measure longer."
-    return Risk(name="Too few independent samples", text=text)
 
 
 def _spare(verdict: Verdict) -> float:
@@ -110,7 +109,9 @@ def _noise_risks(report: Report) -> Iterator[Risk]:
 
 def _warning_risks(point: Point | None) -> Iterator[Risk]:
     for warning in point.measurement.warnings if point else ():
-        yield Risk(name=f"Warning: {warning.kind}", text=sentence_text(warning.text))
+        # An undecided point has said already that its samples are too few.
+        if not (warning.kind == "TooFewSamples" and point and point.outcome == "UNDECIDED"):
+            yield Risk(name=f"Warning: {warning.kind}", text=sentence_text(warning.text))
 
 
 def _standing_risks(report: Report) -> Iterator[Risk]:

@@ -124,7 +124,10 @@ def read_entry(path: Path) -> RepositoryEntry:
     """
     versions = version_folders(path) if path.is_dir() else ()
     if not versions:
-        raise RepositoryError(f"{path} is not an entry of a model repository: it has no version folder such as 1/")
+        raise RepositoryError(
+            f"{path} is not an entry of a model repository: it has no version folder such as 1/",
+            mend="toolkit repo lint shows what is wrong with the repository",
+        )
     provenance = path / PROVENANCE_FILE
     return RepositoryEntry(
         name=path.name,

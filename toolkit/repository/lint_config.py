@@ -1,4 +1,7 @@
-"""What a config.pbtxt says that contradicts itself or its neighbours. Each check: Subject -> one sentence a finding."""
+"""What a config.pbtxt says that contradicts itself or its neighbours.
+
+Each check: Subject -> one sentence for each finding. What a finding means is said in the table of lint.py.
+"""
 
 from __future__ import annotations
 

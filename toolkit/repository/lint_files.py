@@ -1,4 +1,7 @@
-"""What an entry's files say that its config contradicts. Each check: Subject -> one sentence for each finding."""
+"""What an entry's files say that its config contradicts.
+
+Each check: Subject -> one sentence for each finding. What a finding means is said in the table of lint.py.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ from toolkit.load.verdict import Outcome, Verdict
 from toolkit.tune.words import (
     candidate_text,
     instance_count,
-    interval_text,
     is_at_least,
     load_text,
     percent_text,
@@ -187,21 +186,18 @@ def _noise_sentence(trials: tuple[Trial, ...]) -> str:
 
 def _unmet_sentence(slo: Slo, trial: Trial, best: Point, device: str) -> str:
     target = " and ".join(target_text(c) for c in slo.criteria)
-    reached = (
-        f"{candidate_text(trial.candidate)} with {load_text(best.load)} at once: {_figures(best)} at {_rate(best)}"
-    )
+    where = f"{candidate_text(trial.candidate)} with {load_text(best.load)} at once"
+    nearest = f"the nearest is {where}: {_figures(best)} at {_rate(best)}"
     if best.outcome == "FAIL":
-        return f"NO-GO: no configuration meets {target}{_on(device)}; the nearest is {reached}."
-    return (
-        f"UNDECIDED: the measurements do not settle whether {target} is met{_on(device)}; the nearest is {reached}"
-        f"{_doubt(best)}. A longer measurement decides it."
-    )
+        return f"NO-GO: no configuration meets {target}{_on(device)}; {nearest}."
+    question = f"whether any configuration meets {target}{_on(device)}"
+    return f"UNDECIDED: the measurements do not settle {question}; {nearest}, {_evidence(best)}. Measure longer."
 
 
-def _doubt(point: Point) -> str:
-    open_ones = [v for v in point.verdicts if v.outcome == "UNDECIDED"]
-    said = [f"95 % interval {interval_text(v)}, {v.effective_samples:,.0f} effective samples" for v in open_ones]
-    return f" ({'; '.join(said)})" if said else ""
+def _evidence(point: Point) -> str:
+    """How little stands behind an undecided point, by its weakest criterion."""
+    effective = min(v.effective_samples for v in point.verdicts if v.outcome == "UNDECIDED")
+    return f"on {effective:,.0f} effective samples"
 
 
 def _invalid_sentence(rejected: tuple[Rejection, ...]) -> str:
@@ -221,7 +217,7 @@ def _why_rejected(trial: Trial, chosen: Point | None) -> str:
     where = f"{_figures(point)} at {_rate(point)} with {load_text(point.load)}"
     if point.outcome == "FAIL":
         return f"misses the SLO at every load; the nearest: {where}"
-    return f"undecided; the nearest: {where}{_doubt(point)}"
+    return f"undecided; the nearest: {where}, {_evidence(point)}"
 
 
 def _why_slower(point: Point, chosen: Point) -> str:

@@ -31,7 +31,12 @@ def rate_text(per_s: float) -> str:
 
 def sentence_text(text: str) -> str:
     """A text with a capital at its beginning and a full stop at its end."""
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    return closed_text(text[:1].upper() + text[1:])
+
+
+def closed_text(text: str) -> str:
+    """A text with a full stop at its end; its beginning, which may be a name, stays."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def percent_text(share: float) -> str:
@@ -89,9 +94,11 @@ def verdict_text(verdict: Verdict) -> str:
 
 
 def interval_text(verdict: Verdict) -> str:
-    """`16.1 ms to 24 ms`; an end that the samples cannot bound is said to be open."""
-    ends = [("open" if v is None else amount_text(verdict.criterion, v)) for v in (verdict.low, verdict.high)]
-    return "too few samples" if ends == ["open", "open"] else " to ".join(ends)
+    """`16.1 ms to 24 ms`; `16.1 ms or more` where the samples cannot bound the upper end."""
+    low, high = (None if v is None else amount_text(verdict.criterion, v) for v in (verdict.low, verdict.high))
+    if low is None or high is None:
+        return f"{low} or more" if low else f"{high} or less" if high else "too few samples"
+    return f"{low} to {high}"
 
 
 def config_text(config: Mapping[str, Mapping[str, Any]]) -> str:

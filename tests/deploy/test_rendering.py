@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from toolkit.deploy import DeploymentSpec, compose_bundle
-from toolkit.deploy.templates import compose_value, plain, render, templates_folder, yaml_value
+from toolkit.deploy.rendering import compose_value, plain, render, templates_folder, yaml_value
 from toolkit.errors import ConfigurationError
 from toolkit.records import files_below
 

@@ -17,7 +17,7 @@ from toolkit.errors import ConfigurationError, EnvironmentProblem
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&$])")
 #: What makes a list item of a text that starts with it.
-_MARKDOWN_LIST = re.compile(r"^(\d*)([-+.)])")
+_MARKDOWN_LIST = re.compile(r"^(\d*)([-+.)])(?=\s|$)")
 _YAML_ESCAPES = {'"': '\\"', "\\": "\\\\"}
 
 

@@ -1,0 +1,154 @@
+"""Records to figures: hand-made records with known answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from toolkit.load.measurement import Measurement, ModelSplit
+from toolkit.load.metric_table import METRICS, metric_named
+from toolkit.load.metrics import distribution, measurement_from_records, time_split
+from toolkit.load.outcome import CONNECTION_REFUSED, TIMED_OUT, WRONG_ANSWER
+from toolkit.load.pattern import Concurrency
+from toolkit.load.request_records import Records
+from toolkit.records import from_data, to_data
+
+LOAD = Concurrency(clients=1)
+Make = Callable[..., Records]
+
+
+def kinds(measurement: Measurement) -> set[str]:
+    return {warning.kind for warning in measurement.warnings}
+
+
+def split_of(model: str, requests: int = 100, **parts: float) -> ModelSplit:
+    times = {f"{name}_s": parts.get(name, 0.0) for name in ("request", "queue", "input", "infer", "output")}
+    return ModelSplit(
+        model=model, requests=requests, failures=0, executions=requests, **times, cache_hits=int(parts.get("hits", 0)),
+        batches=(),
+    )  # fmt: skip
+
+
+def test_quantiles_are_exact() -> None:
+    found = distribution(np.random.default_rng(0).permutation(np.arange(1, 1001)) / 1000)
+    assert [found.at(q).value_s for q in (0.5, 0.9, 0.95, 0.99)] == [0.5, 0.9, 0.95, 0.99]
+    assert (found.minimum_s, found.maximum_s, found.count) == (0.001, 1.0, 1000)
+    assert found.mean_s == pytest.approx(0.5005)
+    low, high = found.at(0.99).low_s, found.at(0.99).high_s
+    assert low is not None and high is not None and 0.97 < low < 0.99 < high <= 1.0
+
+
+def test_correlated_samples_have_wider_intervals() -> None:
+    independent = np.random.default_rng(0).exponential(size=4000)
+    correlated = np.repeat(independent[:300], 10)
+    ends = [(d.at(0.5).low_s, d.at(0.5).high_s) for d in (distribution(independent), distribution(correlated))]
+    widths = [high - low for low, high in ends if low is not None and high is not None]
+    assert widths[1] > 2 * widths[0]
+    assert distribution(correlated).at(0.99).high_s is None
+
+
+def test_window_is_cut_by_the_intended_send(records_of: Make) -> None:
+    records = records_of([0.1] * 100, window_s=(2.0, 8.0), client_cpu_ns=3_000_000_000)
+    measured = measurement_from_records(records, LOAD)
+    assert (measured.requests, measured.latency.count, measured.warmup_discarded) == (60, 60, 20)
+    assert measured.window_s == pytest.approx(6.0)
+    assert measured.throughput_per_s == pytest.approx(10.0)
+    assert measured.client.cpu_share == pytest.approx(0.5)
+    assert measured.client.cpu_per_request_s == pytest.approx(0.05)
+    assert kinds(measured) == {"TooFewSamples"} and measured.is_valid
+
+
+def test_latency_from_the_intended_send_and_service_from_the_real_one(records_of: Make) -> None:
+    records = records_of([0.1] * 10)
+    records.sent_ns[:] = records.intended_ns + 40_000_000
+    measured = measurement_from_records(records, LOAD)
+    assert measured.latency.mean_s == pytest.approx(0.1)
+    assert measured.service.mean_s == pytest.approx(0.06)
+
+
+def test_errors_are_counted_by_class_and_kept_out_of_latency(records_of: Make) -> None:
+    status = [200] * 6 + [503, 503, TIMED_OUT, WRONG_ANSWER]
+    measured = measurement_from_records(records_of([0.1] * 9 + [5.0], status=status, checked=4), LOAD)
+    assert {e.kind: e.count for e in measured.errors} == {"HTTP 503": 2, "timed out": 1, "wrong answer": 1}
+    assert measured.errors[0].kind == "HTTP 503"
+    assert measured.latency.count == 6 and measured.latency.maximum_s == pytest.approx(0.1)
+    assert metric_named("errors.rate").value(measured) == pytest.approx(0.4)
+    assert {"ServerErrors", "WrongAnswers"} <= kinds(measured) and not measured.is_valid
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "is_valid"),
+    [
+        ({"client_cpu_ns": 6_900_000_000}, None, True),
+        ({"client_cpu_ns": 7_100_000_000}, "ClientLimited", False),
+        ({"status": [503] * 3 + [200] * 997}, "ServerErrors", True),
+        ({"ended": "server lost"}, "ServerLost", False),
+        ({"status": CONNECTION_REFUSED}, "NoAnswers", False),
+        ({"latencies_s": np.linspace(0.01, 0.012, 1000)}, "Drifting", True),
+        ({"latencies_s": np.linspace(0.01, 0.0105, 1000)}, None, True),
+    ],
+)
+def test_warnings(records_of: Make, changes: dict[str, object], kind: str | None, is_valid: bool) -> None:
+    steady = {"latencies_s": np.random.default_rng(0).uniform(0.009, 0.011, 1000)}
+    measured = measurement_from_records(records_of(**(steady | changes)), LOAD)
+    assert measured.is_valid == is_valid
+    assert kinds(measured) - {"TooFewSamples", "ServerErrors" if kind != "ServerErrors" else ""} == ({kind} - {None})
+
+
+def test_cache_hits_are_named(records_of: Make) -> None:
+    measured = measurement_from_records(records_of([0.1] * 10), LOAD, models=(split_of("m", hits=3),))
+    assert "CacheOn" in kinds(measured) and measured.is_valid
+
+
+@pytest.mark.parametrize("ended", ["interrupted", "server lost"])
+def test_a_point_that_ended_in_its_warm_up(records_of: Make, ended: str) -> None:
+    measured = measurement_from_records(records_of([], window_s=(1.0, 1.0), ended=ended), LOAD)
+    assert (measured.requests, measured.latency.count, measured.throughput_per_s) == (0, 0, 0.0)
+    assert measured.interrupted == (ended == "interrupted") and not measured.is_valid
+    assert [m.name for m in METRICS if m.value(measured) is None and m.name.startswith("latency")]
+    assert from_data(Measurement, to_data(measured), "measurement") == measured
+
+
+def test_split_adds_up(records_of: Make) -> None:
+    records = records_of([0.010] * 100)
+    records.sent_ns[:] += 1_000_000
+    model = split_of("m", request=0.007, queue=0.002, input=0.0005, infer=0.003, output=0.0005)
+    split = time_split(records, [model], 0, 10**12)
+    assert split is not None
+    assert (split.client_s, split.network_s, split.remainder_s) == pytest.approx((0.001, 0.002, 0.001))
+    parts = (split.queue_s, split.input_s, split.infer_s, split.output_s, split.network_s, split.client_s)
+    assert sum(parts) + split.remainder_s == pytest.approx(split.latency_s) == pytest.approx(0.010)
+
+
+def test_split_of_an_ensemble_has_the_queues_of_its_steps(records_of: Make) -> None:
+    ensemble = split_of("e", requests=100, request=0.009, infer=0.004)
+    steps = [split_of("a", requests=100, queue=0.002), split_of("b", requests=50, queue=0.004)]
+    split = time_split(records_of([0.010] * 100), [ensemble, *steps], 0, 10**12)
+    assert split is not None
+    assert split.queue_s == pytest.approx(0.004)
+    assert split.remainder_s == pytest.approx(0.001)
+
+
+def test_split_takes_requests_done_between_the_snapshots(records_of: Make) -> None:
+    records, model = records_of([0.010] * 50 + [0.020] * 50), split_of("m", request=0.02)
+    split = time_split(records, [model], int(0.51e9), 10**12)
+    assert split is not None and split.latency_s == pytest.approx(0.020)
+    assert split.network_s == pytest.approx(0.0)
+    assert time_split(records, [model], 10**12, 10**13) is None
+    assert time_split(records, [split_of("m", requests=0)], 0, 10**12) is None
+
+
+def test_the_metric_table(records_of: Make) -> None:
+    records = records_of(np.full(1000, 0.010))
+    model = split_of("m", request=0.009, infer=0.009)
+    split = time_split(records, [model], 0, 10**12)
+    measured = measurement_from_records(records, LOAD, models=(model,), split=split)
+    names = [metric.name for metric in METRICS]
+    assert len(set(names)) == len(names)
+    assert all(metric.formula and metric.unit for metric in METRICS)
+    unknown = {metric.name for metric in METRICS if metric.value(measured) is None}
+    assert unknown == {"batch_size.mean"}
+    assert metric_named("latency.p99").value(measured) == pytest.approx(0.010)
+    assert metric_named("throughput.mean").value(measured) == pytest.approx(100, rel=0.01)

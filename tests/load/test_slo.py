@@ -1,0 +1,60 @@
+"""An SLO as text: what is read, what is refused, and that it survives the way back."""
+
+from __future__ import annotations
+
+import pytest
+
+from toolkit.errors import UsageError
+from toolkit.load.slo import criterion_text, slo_from_text
+
+
+@pytest.mark.parametrize(
+    ("text", "criteria"),
+    [
+        ("p99=20ms", [("latency", "p99", 0.02)]),
+        ("latency.p99.9=1s", [("latency", "p99.9", 1.0)]),
+        ("service.mean=500us", [("service", "mean", 500e-6)]),
+        ("throughput=100", [("throughput", "mean", 100.0)]),
+        ("throughput.mean = 100/s", [("throughput", "mean", 100.0)]),
+        ("errors=0.1%", [("errors", "rate", 0.001)]),
+        ("p90=5ms, throughput=1e3,errors.rate=1 %", [("latency", "p90", 0.005), ("throughput", "mean", 1000.0),
+                                                    ("errors", "rate", 0.01)]),
+    ],
+)  # fmt: skip
+def test_read(text: str, criteria: list[tuple[str, str, float]]) -> None:
+    slo = slo_from_text(text)
+    assert [(c.metric, c.statistic) for c in slo.criteria] == [(metric, statistic) for metric, statistic, _ in criteria]
+    assert [c.limit for c in slo.criteria] == pytest.approx([limit for *_, limit in criteria])
+    assert slo_from_text(",".join(criterion_text(c) for c in slo.criteria)) == slo
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "empty"),
+        ("p99", "no limit"),
+        ("p99=", "no limit"),
+        ("latency.p99", "no limit"),
+        ("p99=20", "no unit"),
+        ("p99=20ms,p99=30ms", "two limits"),
+        ("p99=20ms,", "empty"),
+        ("latency=20ms", "no statistic is given"),
+        ("p0=20ms", "no statistic of latency"),
+        ("p100=20ms", "no statistic of latency"),
+        ("median=20ms", "'median' is no statistic"),
+        ("ttft.p99=20ms", "'ttft.p99' is no statistic"),
+        ("p99=0ms", "more than 0"),
+        ("throughput=fast", "not a number"),
+        ("throughput=-1", "more than 0"),
+        ("throughput=nan", "more than 0"),
+        ("throughput.p99=1", "no statistic of throughput"),
+        ("errors=0.1", "percentage"),
+        ("errors=0%", "more than 0 %"),
+        ("errors=100%", "less than 100 %"),
+    ],
+)
+def test_refused_with_a_mend(text: str, complaint: str) -> None:
+    with pytest.raises(UsageError) as found:
+        slo_from_text(text)
+    assert complaint in found.value.message
+    assert found.value.mend

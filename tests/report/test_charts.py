@@ -1,0 +1,134 @@
+"""Charts from values: what is drawn, what it says in words, and that both hold for every kind of run."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from toolkit.load.slo import slo_from_text
+from toolkit.report.charts import batch_size_chart, latency_throughput_chart, svg, time_split_chart
+from toolkit.report.descriptions import charted_percentile
+from toolkit.report.report import Report
+from toolkit.tune.words import load_text
+
+pytest.importorskip("altair", reason="the charts need the `report` extra")
+pytest.importorskip("vl_convert", reason="the charts need the `report` extra")
+
+Reports = dict[str, Callable[..., Report]]
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def curve(report: Report, **options: Any) -> Any:
+    return latency_throughput_chart(report.trials, report.slo, decision=report.decision, **options)
+
+
+def texts(drawn: str) -> list[str]:
+    return [text.text or "" for text in ET.fromstring(drawn).iter(f"{SVG}text")]
+
+
+@pytest.mark.parametrize("width", [720, 350])
+def test_curve_is_drawn_for_every_kind_of_report(any_report: Report, width: int) -> None:
+    drawn = svg(curve(any_report, width=width))
+    root = ET.fromstring(drawn)
+    title, description = root.find(f"{SVG}title"), root.find(f"{SVG}desc")
+    assert title is not None and description is not None
+    assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
+    assert root.get("width") == str(width)
+    assert "SLO: p99 ≤ 20 ms" in texts(drawn)
+
+
+def test_axes_have_units_and_the_mark_is_in_the_picture(reports: Reports) -> None:
+    said = texts(svg(curve(reports["passed"](), mark="Measured on a CPU")))
+    assert {"Throughput (requests/s)", "p99 latency (ms)", "Measured on a CPU"} <= set(said)
+    assert {"as-exported", "two-instances", "queue-delay-500us"} <= set(said)
+
+
+def test_every_point_and_the_chosen_one_are_in_the_data(reports: Reports) -> None:
+    report = reports["passed"]()
+    layers = curve(report).to_dict()["layer"]
+    data = [layer.get("data", {}).get("values", []) for layer in layers]
+    assert max(map(len, data)) == sum(len(trial.points) for trial in report.trials)
+    chosen = data[-1]
+    assert [(row["candidate"], row["load"]) for row in chosen] == [("two-instances", "concurrency-4")]
+
+
+def test_text_colour_follows_the_reader(reports: Reports) -> None:
+    drawn = svg(curve(reports["passed"]()))
+    assert "currentColor" in drawn
+    assert all(text.get("fill") == "currentColor" for text in ET.fromstring(drawn).iter(f"{SVG}text"))
+
+
+def test_text_alternative_of_the_curve(reports: Reports) -> None:
+    assert curve(reports["passed"]()).description == (
+        "p99 latency over throughput. "
+        "as-exported: from 12.2 ms at 96.4 requests/s to 39.4 ms at 262 requests/s over 4 loads. "
+        "two-instances: from 12.7 ms at 91.2 requests/s to 31.1 ms at 332 requests/s over 4 loads. "
+        "queue-delay-500us: from 13.1 ms at 88 requests/s to 37.7 ms at 272 requests/s over 4 loads. "
+        "The SLO line is at 20 ms. Chosen: two-instances with 4 clients."
+    )
+
+
+def test_the_curve_can_be_drawn_before_the_first_point(reports: Reports) -> None:
+    chart = latency_throughput_chart((), reports["passed"]().slo)
+    assert "The SLO line is at 20 ms." in chart.description
+    assert "<svg" in svg(chart)
+
+
+@pytest.mark.parametrize(
+    ("slo", "expected"),
+    [
+        ("p90=5ms", (0.90, 0.005)),
+        ("throughput=100,p99=20ms", (0.99, 0.020)),
+        ("throughput=100", (0.99, None)),
+        ("service.p90=5ms", (0.99, None)),
+        ("latency.mean=5ms", (0.99, None)),
+        ("p97=20ms", (0.99, None)),
+    ],
+)
+def test_the_slo_chooses_the_percentile(reports: Reports, slo: str, expected: tuple[float, float | None]) -> None:
+    assert charted_percentile(slo_from_text(slo), reports["passed"]().trials) == pytest.approx(expected)
+
+
+def test_a_wide_range_gets_a_logarithmic_axis(reports: Reports) -> None:
+    report = reports["passed"]()
+    strict = replace(report, slo=slo_from_text("p99=500us"))
+    scales = [layer["encoding"]["y"].get("scale", {}) for layer in curve(strict).to_dict()["layer"]]
+    assert {"log"} == {scale["type"] for scale in scales if "type" in scale}
+    assert not any("type" in layer["encoding"]["y"].get("scale", {}) for layer in curve(report).to_dict()["layer"])
+
+
+def test_hostile_names_stay_text(reports: Reports) -> None:
+    drawn = svg(curve(reports["hostile"]()))
+    assert "<script" not in drawn
+    assert any("<script>" in text for text in texts(drawn))
+
+
+def test_time_split_shows_every_part_of_every_load(reports: Reports) -> None:
+    points = reports["passed"]().trials[1].points
+    splits = tuple((load_text(p.load), p.measurement.split) for p in points if p.measurement.split is not None)
+    chart = time_split_chart(splits)
+    rows = chart.to_dict()["data"]["values"]
+    for label, split in splits:
+        assert sum(row["time"] for row in rows if row["label"] == label) == pytest.approx(1e3 * split.latency_s)
+    assert {"1 client", "8 clients", "remainder", "Mean time per request (ms)"} <= set(texts(svg(chart)))
+    assert chart.description.startswith("Mean time per request, taken apart. 1 client: 8.5 ms, 56 % of it infer;")
+
+
+def test_batch_sizes(reports: Reports) -> None:
+    model = reports["passed"]().trials[1].points[2].measurement.models[2]
+    chart = batch_size_chart(model)
+    assert [row["size"] for row in chart.to_dict()["data"]["values"]] == [1, 2, 3, 4, 5]
+    assert chart.description.startswith("digits_classifier: ") and "most often 4" in chart.description
+    assert {"digits_classifier", "Executions", "Batch size of an execution"} <= set(texts(svg(chart)))
+    assert "No executions" in batch_size_chart(replace(model, batches=())).description
+
+
+def test_keys_keep_the_ids_of_one_document_apart(reports: Reports) -> None:
+    chart = curve(reports["passed"]())
+    ids = [element.get("id") for key in ("a", "b") for element in ET.fromstring(svg(chart, key=key)).iter()]
+    named = [name for name in ids if name]
+    assert len(named) == len(set(named)) == 4
