@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
+
 from toolkit.cli import app
 
 ROOT = Path(__file__).parents[1]

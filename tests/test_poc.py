@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from toolkit.errors import ConfigurationError, ToolkitError, UsageError
 from toolkit.poc import merged, read_poc, read_resolved
 from toolkit.records import to_data, write_text

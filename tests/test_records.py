@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+
 from toolkit.errors import ConfigurationError, EnvironmentProblem
 from toolkit.records import STEP_FILE, from_data, is_finished, read_json, step, to_data, write_json, write_text, writing
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from toolkit.errors import UsageError
 from toolkit.tensor import DTYPES, Signature, TensorSpec, dtype_from_name, random_tensor, tensor_from_text
 

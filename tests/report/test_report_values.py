@@ -66,13 +66,6 @@ def test_a_close_choice_is_a_risk(reports: Reports) -> None:
     assert "twin" in next(risk.text for risk in risks(close, most=9) if risk.name == "The choice is close")
 
 
-def test_a_sequence_that_differs_is_a_risk_and_a_row(reports: Reports) -> None:
-    failed = reports["failed"]().export_parity[0].result
-    report = reports["passed"](sequence_parity=failed)
-    assert risks(report)[0].name == "The sequence of steps differs from the original"
-    assert ("All steps in sequence", "FAIL") in [(row[0], row[-1]) for row in evidence.parity_table(report).rows]
-
-
 def test_only_a_cpu_is_marked(reports: Reports) -> None:
     assert reports["passed"]().device_mark == CPU_MARK
     assert reports["gpu"]().device_mark == ""

@@ -12,10 +12,8 @@ from toolkit.tune.words import closed_text
 
 
 def parity_table(report: Report) -> Table:
-    """Every comparison with the original model: exported, in sequence, and through the server under load."""
+    """Every comparison with the original model: exported, and through the server under load."""
     rows = [row for p in report.export_parity for row in _parity_rows(f"Exported {p.artifact}", p.result)]
-    if report.sequence_parity is not None:
-        rows += _parity_rows("All steps in sequence", report.sequence_parity)
     rows += _live_rows(report.live_parity)
     return Table(
         caption="Answers compared with the original model at batch 1",
@@ -66,8 +64,6 @@ def _passed(passed: bool) -> str:
 def parity_notes(report: Report) -> tuple[str, ...]:
     """What each comparison was, and what it said."""
     notes = [_note(f"Exported {p.artifact}", p.result) for p in report.export_parity]
-    if report.sequence_parity is not None:
-        notes.append(_note("All steps in sequence", report.sequence_parity))
     return (*notes, *_live_notes(report.live_parity))
 
 

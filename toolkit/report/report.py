@@ -58,8 +58,7 @@ class Report:
     """What one run measured and decided. `created` is UTC in ISO 8601.
 
     `pipeline` says in a sentence what one request does; `steps` are the entries it passes, in order.
-    `sequence_parity` compares the steps run one after another, outside the server, with the original; `accuracy` is
-    the task metric of the original (reference) and through the server (answers).
+    `accuracy` is the task metric of the original (reference) and through the server (answers).
     `sizing` is kept free: a run does not size yet.
     """
 
@@ -74,7 +73,6 @@ class Report:
     trials: tuple[Trial, ...]
     artifacts: tuple[Artifact, ...] = ()
     export_parity: tuple[ExportParity, ...] = ()
-    sequence_parity: ParityResult | None = None
     live_parity: LiveParity | None = None
     accuracy: TaskResult | None = None
     pipeline: str = ""

@@ -51,8 +51,6 @@ def risks(report: Report, *, most: int = 3) -> tuple[Risk, ...]:
 def _answer_risks(report: Report) -> Iterator[Risk]:
     """Wrong answers come before slow ones."""
     compared = [(f"The exported {p.artifact}", p.result) for p in report.export_parity]
-    if report.sequence_parity is not None:
-        compared.append(("The sequence of steps", report.sequence_parity))
     for what, result in compared:
         if not result.passed:
             yield Risk(name=f"{what} differs from the original", text=closed_text(result.reason))

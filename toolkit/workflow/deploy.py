@@ -13,13 +13,14 @@ from toolkit.deploy.spec import DeploymentSpec, Figures, Target, default_memory_
 from toolkit.deploy.validate import Finding, validate_folder
 from toolkit.environment import package_version
 from toolkit.errors import UsageError
+from toolkit.export.arrays import read_arrays
 from toolkit.export.parity import Tolerance
 from toolkit.poc import Poc, read_resolved
 from toolkit.records import files_below, read_json, writing
 from toolkit.repository.entry import read_entries
 from toolkit.tune.decision import Decision
 from toolkit.workflow.report import DECISION, trials_of
-from toolkit.workflow.requests import as_answered, customer_inputs, load_arrays
+from toolkit.workflow.requests import as_answered, customer_inputs
 from toolkit.workflow.runs import RESOLVED, Manifest, read_manifest
 
 #: A GPU or another build of the runtime rounds differently; a smoke test looks for a wrong model, not for rounding.
@@ -98,4 +99,4 @@ def _smoke_request(run: Path, poc: Poc) -> SmokeRequest:
 
 
 def _first_row(path: Path) -> dict[str, Any]:
-    return {name: array[:1] for name, array in load_arrays(path).items()}
+    return {name: array[:1] for name, array in read_arrays(path).items()}

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toolkit.export.arrays import read_arrays
 from toolkit.serve.client import endpoint_from_url, infer, model_signature
-from toolkit.workflow.requests import load_arrays
 from toolkit.workflow.sweep import seeded_inputs
 
 
@@ -24,7 +24,7 @@ class Answered:
 def infer_once(url: str, model: str, samples: Path | None) -> tuple[Answered, ...]:
     """Send the first sample (or a seeded one) to a model and return what it answers. Raises ServerTrouble."""
     endpoint = endpoint_from_url(url)
-    inputs = load_arrays(samples) if samples else seeded_inputs(model_signature(endpoint, model), (), 1)
+    inputs = read_arrays(samples) if samples else seeded_inputs(model_signature(endpoint, model), (), 1)
     outputs = infer(endpoint, model, {name: array[:1] for name, array in inputs.items()})
     return tuple(
         Answered(output=n, dtype=str(a.dtype), shape=a.shape, values=_plain(a.tolist())) for n, a in outputs.items()

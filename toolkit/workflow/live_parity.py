@@ -7,19 +7,17 @@ of the pipeline really executed at two or more batch sizes above 1.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from toolkit.errors import ServerTrouble
-from toolkit.export.parity import BatchEvidence, LiveParity, ParityResult, TaskMetric, Tolerance, compare
+from toolkit.export.parity import BatchEvidence, LiveParity, ParityResult, TaskMetric, Tolerance, compare, join_rows
 from toolkit.load.ask import Answer, ask
 from toolkit.load.telemetry import model_splits, snapshot
 from toolkit.serve.server import Endpoint
 from toolkit.serve.wire import infer_response
-
-if TYPE_CHECKING:
-    pass
 
 ROUNDS = 8
 BATCH_SIZES_NEEDED = 2
@@ -48,12 +46,12 @@ def check_live_parity(
     At most ROUNDS rounds; every answer of every round is compared. Raises ServerTrouble when nothing was answered.
     """
     before = snapshot(endpoint, batching)
-    asked, failures, worst = 0, 0, None
+    asked, failures, worst = 0, Counter[str](), None
     evidence: tuple[BatchEvidence, ...] = ()
     for round_ in range(ROUNDS):
         answers = _ask_in_order(endpoint, questions.requests, _order(len(questions.requests), round_), clients)
         asked += len(answers)
-        failures += sum(a.error != "" for a in answers)
+        failures.update(a.error for a in answers if a.error)
         result = _compare(questions, answers, tolerance, task)
         worst = result if worst is None or worst.passed else worst
         evidence = _evidence(before, snapshot(endpoint, batching))
@@ -65,7 +63,7 @@ def check_live_parity(
         reason=reason,
         requests=asked,
         clients=clients,
-        failures=failures,
+        failures=failures.total(),
         result=worst,
         evidence=evidence,
     )
@@ -87,16 +85,15 @@ def _compare(
     questions: Questions, answers: list[Answer], tolerance: Tolerance | None, task: TaskMetric | None
 ) -> ParityResult:
     """Compare the answered questions; unanswered ones are counted as failures by the caller."""
-    import numpy as np
-
     rows = [i for i, a in enumerate(answers) if not a.error]
     if not rows:
         raise ServerTrouble(f"no request of the live parity was answered; the first said: {answers[0].error}")
     decoded = [infer_response(answers[i].body, answers[i].header_length) for i in rows]
-    served = {name: np.concatenate([d[name] for d in decoded]) for name in questions.reference if name in decoded[0]}
+    served, problems = join_rows(decoded, [1] * len(rows))
     reference = {name: array[rows] for name, array in questions.reference.items()}
     labels = questions.labels[rows] if questions.labels is not None else None
-    return compare(reference, served, tolerance, task=task if labels is not None else None, labels=labels)
+    asked_for = {name: array for name, array in served.items() if name in reference}
+    return compare(reference, asked_for, tolerance, task=task, labels=labels, problems=problems)
 
 
 def _evidence(before: Any, after: Any) -> tuple[BatchEvidence, ...]:
@@ -111,9 +108,12 @@ def _has_batched(evidence: BatchEvidence) -> bool:
     return sum(int(size) > 1 for size in evidence.executions) >= BATCH_SIZES_NEEDED
 
 
-def _outcome(result: ParityResult | None, failures: int, evidence: tuple[BatchEvidence, ...]) -> tuple[str, str]:
+def _outcome(
+    result: ParityResult | None, failures: Counter[str], evidence: tuple[BatchEvidence, ...]
+) -> tuple[str, str]:
     if failures:
-        return "FAIL", f"{failures} requests were not answered"
+        ((error, count),) = failures.most_common(1)
+        return "FAIL", f"{failures.total()} requests were not answered, {count} of them with: {error}"
     if result is None or not result.passed:
         return "FAIL", result.reason if result else "nothing was compared"
     idle = [e.model for e in evidence if not _has_batched(e)]

@@ -15,7 +15,7 @@ from toolkit.report.report import BundleOmitted, BundleWritten, ExportParity, Pi
 from toolkit.report.report import write_report as write_report_json
 from toolkit.repository.entry import RepositoryEntry, read_entries
 from toolkit.repository.pipeline import composing_models
-from toolkit.tune.decision import Decision, Trial, decide
+from toolkit.tune.decision import Decision, Rejection, Trial, decide
 from toolkit.workflow.build import read_artifacts
 from toolkit.workflow.measure import read_trials
 from toolkit.workflow.runs import Manifest, read_manifest, utc_now
@@ -52,7 +52,17 @@ def parity_weighed(decision: Decision, exported: tuple[ExportParity, ...], live:
 
 
 def _refused(decision: Decision, outcome: Outcome, sentence: str) -> Decision:
-    return replace(decision, outcome=outcome, sentence=sentence, candidate=None, load=None, throughput_per_s=None)
+    """The decision without its choice, which joins the rejected."""
+    chosen = (Rejection(candidate=decision.candidate, reason=sentence),) if decision.candidate else ()
+    return replace(
+        decision,
+        outcome=outcome,
+        sentence=sentence,
+        candidate=None,
+        load=None,
+        throughput_per_s=None,
+        rejected=(*chosen, *decision.rejected),
+    )
 
 
 def trials_of(run: Path, manifest: Manifest) -> tuple[Trial, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ConfigurationError
+from toolkit.export.arrays import read_arrays
 from toolkit.poc import Poc
 from toolkit.records import write_bytes
 from toolkit.repository.pipeline import PipelineStep
@@ -18,17 +19,6 @@ from toolkit.serve.wire import infer_request
 from toolkit.workflow.live_parity import Questions
 
 Arrays = Mapping[str, Any]
-
-
-def load_arrays(path: Path) -> dict[str, Any]:
-    """The arrays of an npz file; object arrays are refused, since they are pickles. Raises ConfigurationError."""
-    import numpy as np
-
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError) as err:
-        raise ConfigurationError(f"{path} cannot be read as arrays: {err}") from err
 
 
 def requests_from(model: str, inputs: Arrays) -> tuple[bytes, ...]:
@@ -72,7 +62,7 @@ def _before(poc: Poc, stage: PipelineStep, tensors: dict[str, Any]) -> dict[str,
 
 def sample_requests(poc: Poc, artifact: Path, count: int) -> tuple[bytes, ...]:
     """The first `count` samples of the exporter as requests to the measured entry."""
-    samples = {name: array[:count] for name, array in load_arrays(artifact / "samples.npz").items()}
+    samples = {name: array[:count] for name, array in read_arrays(artifact / "samples.npz").items()}
     return requests_from(poc.measured, customer_inputs(poc, samples))
 
 
@@ -80,14 +70,14 @@ def questions_of(poc: Poc, artifact: Path) -> Questions:
     """What live parity asks: the labelled held-out samples where there are some, else the exporter's samples."""
     held_out, labels = artifact / "held_out.npz", None
     if held_out.is_file():
-        arrays = load_arrays(held_out)
+        arrays = read_arrays(held_out)
         labels = arrays["label"]
         samples = {n.removeprefix("input."): a for n, a in arrays.items() if n.startswith("input.")}
-        reference = load_arrays(artifact / "held_out_reference.npz")
+        reference = read_arrays(artifact / "held_out_reference.npz")
     else:
         count = poc.file.parity.requests
-        samples = {n: a[:count] for n, a in load_arrays(artifact / "samples.npz").items()}
-        reference = {n: a[:count] for n, a in load_arrays(artifact / "reference.npz").items()}
+        samples = {n: a[:count] for n, a in read_arrays(artifact / "samples.npz").items()}
+        reference = {n: a[:count] for n, a in read_arrays(artifact / "reference.npz").items()}
     requests = requests_from(poc.measured, customer_inputs(poc, samples))
     return Questions(requests=requests, reference=as_answered(poc, reference), labels=labels)
 

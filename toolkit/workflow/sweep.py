@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import UsageError
+from toolkit.export.arrays import read_arrays
 from toolkit.load.duration import seconds_from_text
 from toolkit.load.pattern import Concurrency, Load
 from toolkit.load.slo import Slo, slo_from_text
@@ -21,7 +22,7 @@ from toolkit.tensor import BATCH, Signature, TensorSpec, random_tensor, tensor_f
 from toolkit.tune.decision import Candidate, Point
 from toolkit.workflow.jobs import already_there, do_jobs, trial_jobs
 from toolkit.workflow.report import decide_run, trials_of, write_report
-from toolkit.workflow.requests import load_arrays, read_requests, requests_from, write_requests
+from toolkit.workflow.requests import read_requests, requests_from, write_requests
 from toolkit.workflow.runs import MANIFEST, Progress, Subject, finish_run, locked, new_run, read_manifest, run_from_text
 
 AS_SERVED = Candidate(name="as-served", config={})
@@ -129,7 +130,7 @@ def target_from_model(endpoint: Endpoint, spec: Sweep, slo: Slo | None) -> Targe
         candidates=(),
         loads=(),
     )
-    arrays = load_arrays(spec.samples) if spec.samples else None
+    arrays = read_arrays(spec.samples) if spec.samples else None
     if arrays is None:
         given = tuple(tensor_from_text(t) for t in spec.inputs)
         arrays = seeded_inputs(model_signature(endpoint, spec.target), given, PAYLOADS)
