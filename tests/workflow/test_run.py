@@ -126,7 +126,7 @@ def test_kill_at_twenty_random_moments_loses_and_repeats_nothing(tmp_path: Path)
     steps: dict[str, int] = {}
     for _ in range(20):
         process = start("run", folder, "--resume", "--no-publish", cwd=tmp_path)
-        time.sleep(moment.uniform(0.2, 4.5))
+        time.sleep(moment.uniform(0.2, 3.4))
         process.kill()
         process.wait()
         runs = list(tmp_path.glob("runs/tiny/*"))
