@@ -14,6 +14,7 @@ demo: setup  ## A customer's model to a decision, a report and a bundle. Any ver
 
 test: lint  ## What continuous integration runs.
 	$(BIN)/python -m pytest -m "not slow"
+	POC_FAST=1 $(BIN)/python -m pytest --nbval-lax notebooks
 
 lab: setup  ## The guided notebooks.
 	$(BIN)/jupyter lab notebooks/10-vision.ipynb
