@@ -149,8 +149,7 @@ def decision(run: Path, decided: Decision, *, as_json: bool) -> None:
         document({"run": run, "decision": decided, "report": run / "report.html"})
         return
     out.print()
-    out.print(f"{coloured(decided.outcome)}  ", end="")
-    out.print(decided.sentence, markup=False)
+    out.print(decided.sentence, markup=False, style=f"bold {COLOURS.get(decided.outcome, 'yellow')}")
     out.print(f"report: {run / 'report.html'}", markup=False)
     if (run / "deploy").is_dir():
         out.print(f"bundle: {run / 'deploy'}", markup=False)

@@ -7,7 +7,6 @@ from typing import Any
 
 from IPython.display import display
 
-from toolkit.errors import ToolkitError
 from toolkit.export.inspect import inspect_model
 from toolkit.models.source import source_from_path
 from toolkit.poc import Poc, read_poc
@@ -70,10 +69,10 @@ def run(poc: Poc, *, resume: bool = True) -> Path:
     return folder
 
 
-def decision(run: Path) -> str:
+def decision(run: Path) -> None:
     """The decision of a run in one sentence."""
     _same_as("report", _short(str(run)))
-    return read_json(run / DECISION, Decision).sentence
+    print(read_json(run / DECISION, Decision).sentence)  # noqa: T201 - the cell's answer
 
 
 def bundle(run: Path) -> Table:
@@ -92,6 +91,3 @@ def _same_as(verb: str, *arguments: object, options: dict[str, Any] | None = Non
 def _short(path: str) -> str:
     """A path relative to the project, where it lies within."""
     return path.removeprefix(f"{ROOT}/")
-
-
-__all__ = ["ToolkitError", "bundle", "decision", "inspect", "open_poc", "preflight", "run"]

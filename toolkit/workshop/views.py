@@ -109,7 +109,7 @@ def explore(run: Path) -> widgets.VBox:
         trials = read_trials(run, slo, subject.candidates, subject.loads)
         decided = decide(slo, trials)
         chart.value = curve(run, trials, slo, decided)
-        sentence.value = f"<b>{decided.outcome}</b> {html.escape(decided.sentence)}"
+        sentence.value = html.escape(decided.sentence)
 
     for control in (percentile, limit):
         control.observe(draw, names="value")
