@@ -183,7 +183,7 @@ def _watermark(alt: Any, mark: str, width: int) -> list[Any]:
     if not mark:
         return []
     text = alt.Chart(alt.Data(values=[{"text": mark}])).mark_text(
-        fontSize=30 if width > 500 else 17, fontWeight=700, color="currentColor", opacity=0.09
+        fontSize=24 if width > 500 else 12, fontWeight=700, color="currentColor", opacity=0.09
     )
     middle = {axis: alt.value({"expr": f"{size} / 2"}) for axis, size in (("x", "width"), ("y", "height"))}
     return [text.encode(text="text:N", **middle)]
