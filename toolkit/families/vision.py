@@ -53,6 +53,6 @@ VISION = Family(
     inference="image",
     task=top1,
     encoders={"image_decode": png_from_tensor},
-    slo="p99=50ms",
+    slo="p95=50ms",
     max_batch_size=8,
 )
