@@ -120,6 +120,7 @@ def test_an_end_by_signal_leaves_no_process(how: signal.Signals, code: int, tmp_
     assert wait_until(lambda: not processes_of(tmp_path), 5), processes_of(tmp_path)
 
 
+@pytest.mark.slow
 def test_kill_at_twenty_random_moments_loses_and_repeats_nothing(tmp_path: Path) -> None:
     folder = write_poc(tmp_path / "pocs" / "tiny", candidates=3, loads=2, duration_s=0.4)
     moment = random.Random(0)
