@@ -21,7 +21,7 @@ from toolkit.repository.entry import read_entries
 from toolkit.tune.decision import Decision
 from toolkit.workflow.report import DECISION, trials_of
 from toolkit.workflow.requests import as_answered, customer_inputs
-from toolkit.workflow.runs import RESOLVED, Manifest, read_manifest
+from toolkit.workflow.runs import RESOLVED, Manifest, read_manifest, repository_of
 
 #: A GPU or another build of the runtime rounds differently; a smoke test looks for a wrong model, not for rounding.
 SMOKE_TOLERANCE = Tolerance(absolute=1e-3, relative=1e-2)
@@ -52,7 +52,7 @@ def deployment_spec(run: Path, *, allow_unproven: bool = False) -> DeploymentSpe
     decision = read_json(run / DECISION, Decision)
     if decision.outcome != "PASS" and not allow_unproven:
         raise UsageError(f"{run}: this run is {decision.outcome}, so nothing is proven", mend="add --allow-unproven")
-    repository = next((p for n in ("chosen_repository", "repository") if (p := run / n).is_dir()), None)
+    repository = repository_of(run)
     if repository is None or not (run / RESOLVED).is_file():
         raise UsageError(f"{run} holds no repository to deploy", mend="name a run that `toolkit run` made")
     entries = tuple(e.name for e in read_entries(repository))

@@ -104,17 +104,24 @@ def finish_run(run: Path) -> None:
     write_json(run / MANIFEST, replace(read_manifest(run), ended=utc_now()))
 
 
+def repository_of(run: Path) -> Path | None:
+    """The repository that a run recommends: with its chosen configuration, else as it was built; None without one."""
+    return next((p for n in ("chosen_repository", "repository") if (p := run / n).is_dir()), None)
+
+
+def _newest_first(root: Path, name: str) -> list[Path]:
+    return sorted((p.parent for p in (root / name).glob(f"*/{MANIFEST}")), reverse=True)
+
+
 def latest_run(root: Path, name: str) -> Path | None:
     """The newest run folder of `name`, or None."""
-    folders = sorted(p.parent for p in (root / name).glob(f"*/{MANIFEST}"))
-    return folders[-1] if folders else None
+    return next(iter(_newest_first(root, name)), None)
 
 
 def resumable_run(root: Path, name: str, *, config: object, models: dict[str, str]) -> Path | None:
     """The newest run of `name` with the same configuration and models, or None."""
     digest = digest_of_value({"config": config, "models": models})
-    folders = sorted(p.parent for p in (root / name).glob(f"*/{MANIFEST}"))
-    return next((f for f in reversed(folders) if read_manifest(f).config_sha256 == digest), None)
+    return next((f for f in _newest_first(root, name) if read_manifest(f).config_sha256 == digest), None)
 
 
 def run_from_text(text: str, root: Path = RUNS) -> Path:

@@ -23,7 +23,17 @@ from toolkit.tune.decision import Candidate, Point
 from toolkit.workflow.jobs import already_there, do_jobs, trial_jobs
 from toolkit.workflow.report import decide_run, trials_of, write_report
 from toolkit.workflow.requests import read_requests, requests_from, write_requests
-from toolkit.workflow.runs import MANIFEST, Progress, Subject, finish_run, locked, new_run, read_manifest, run_from_text
+from toolkit.workflow.runs import (
+    MANIFEST,
+    Progress,
+    Subject,
+    finish_run,
+    locked,
+    new_run,
+    read_manifest,
+    repository_of,
+    run_from_text,
+)
 
 AS_SERVED = Candidate(name="as-served", config={})
 PAYLOADS = 32
@@ -108,7 +118,7 @@ def serving(repository: Path, endpoint: Endpoint | None, progress: Progress) -> 
 def target_from_run(run: Path, slo: Slo | None) -> tuple[Target, Path]:
     """The target of a finished run and the repository to serve: its chosen configuration, its own requests."""
     manifest = read_manifest(run)
-    repository = next((p for n in ("chosen_repository", "repository") if (p := run / n).is_dir()), None)
+    repository = repository_of(run)
     requests = read_requests(run / "requests")
     if repository is None or not requests:
         raise UsageError(f"{run} holds no repository with requests", mend="toolkit run POC --resume finishes it")
