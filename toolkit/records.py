@@ -1,8 +1,9 @@
 """Values to files and back, strictly; and `step`, the one mechanism by which anything is resumed.
 
 A value is a frozen dataclass. It becomes a JSON object with the same keys; a value of a union carries its class name
-under `type`. Reading is strict: an unknown key, a missing key or a wrong type is a ConfigurationError that names the
-file and the field. Every write is temporary file, fsync, rename, so a reader never sees half a file.
+under `type`, which people may leave out where the keys fit one class only. Reading is strict: an unknown key, a missing
+key or a wrong type is a ConfigurationError that names the file and the field. Every write is temporary file, fsync,
+rename, so a reader never sees half a file.
 This module does not know what any of the values mean.
 """
 
@@ -129,9 +130,20 @@ def _union_from_data(arguments: tuple[Any, ...], data: Any, where: str) -> Any:
 def _chosen_class(classes: dict[str, Any], data: dict[str, Any], where: str) -> Any:
     if len(classes) == 1:
         return next(iter(classes.values()))
+    if "type" not in data:
+        nearness = {_nearness(c, data): c for c in reversed(classes.values())}
+        fitting = [c for c in classes.values() if _nearness(c, data) == len(data)]
+        if len(fitting) < 2:
+            return nearness[max(nearness)]  # of keys that fit none, the nearest class makes the best message
     if data.get("type") not in classes:
         raise ConfigurationError(f"{where}.type is {data.get('type')!r}; expected one of {', '.join(classes)}")
     return classes[data["type"]]
+
+
+def _nearness(kind: Any, data: dict[str, Any]) -> float:
+    """How well the keys of `data` fit a class: their number when each is one of its fields."""
+    names = [f.name for f in dataclasses.fields(kind)]
+    return sum(max(difflib.SequenceMatcher(None, key, name).ratio() for name in names) for key in data)
 
 
 def _dataclass_from_data(kind: Any, data: Any, where: str) -> Any:

@@ -38,7 +38,7 @@ def test_damaged_files_are_refused(tmp_path: Path, records_of: Callable[..., Rec
 
 
 def test_rows_are_sorted_by_intended_send() -> None:
-    columns = columns_from_rows(np.array([[5, 6, 7, 8, 200, 1], [1, 2, 9, 10, -3, 0]]))
+    columns = columns_from_rows(np.array([[5, 6, 7, 8, 200, 1, 0], [1, 2, 9, 10, -3, 0, 0]]))
     assert columns["intended_ns"].tolist() == [1, 5]
     assert columns["status"].tolist() == [-3, 200]
 

@@ -16,13 +16,14 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter_ns, process_time_ns
+from typing import Any
 
 import numpy as np
 
 from toolkit.errors import ToolkitError, UsageError
 from toolkit.load.http import POLL_TIMEOUT, TICK_S, Connection, Poller, address_of
 from toolkit.load.outcome import CONNECTION_REFUSED, PENDING, WRONG_ANSWER, is_success
-from toolkit.load.pattern import Load
+from toolkit.load.pattern import Concurrency, Load
 from toolkit.load.request_records import Ended, Records, SampledAnswer, columns_from_rows
 from toolkit.serve.server import Endpoint
 
@@ -36,7 +37,7 @@ TICK_NS = int(TICK_S * 1e9)
 #: The server is given up after this many ticks in a row (one second) in which every attempt to connect failed.
 LOST_AFTER_TICKS = 20
 MAX_SAMPLED_BYTES = 64 << 20
-_FIELDS = 6
+_FIELDS = 7
 
 
 def drive(
@@ -59,6 +60,8 @@ def drive(
     """
     if not requests:
         raise UsageError("there is no request to send")
+    if not isinstance(load, Concurrency):
+        raise UsageError(f"{load.name}: open loads are not driven yet")
     with _collector_at_rest():
         loop = _ClosedLoop(endpoint, requests, load, timeout_s, progress)
         try:
@@ -89,7 +92,12 @@ class _ClosedLoop:
     """The state of one `drive`. A connection is either in `by_fd`, with a request in flight, or closed in `resting`."""
 
     def __init__(
-        self, endpoint: Endpoint, requests: Sequence[bytes], load: Load, timeout_s: float, progress: Progress | None
+        self,
+        endpoint: Endpoint,
+        requests: Sequence[bytes],
+        load: Concurrency,
+        timeout_s: float,
+        progress: Progress | None,
     ) -> None:
         self.requests, self.progress = requests, progress
         self.timeout_ns = int(timeout_s * 1e9)
@@ -132,7 +140,7 @@ class _ClosedLoop:
         """Write down a request that ended; one call extends all columns, so that Ctrl-C cannot leave half a row."""
         done_ns, payload = connection.done_ns, connection.payload
         first_ns = connection.first_ns or done_ns
-        self.rows.extend((connection.intended_ns, connection.sent_ns, first_ns, done_ns, outcome, payload))
+        self.rows.extend((connection.intended_ns, connection.sent_ns, first_ns, done_ns, outcome, payload, 0))
         if self.keep[payload] and is_success(outcome):
             self.keep[payload] = False
             answer = SampledAnswer(payload=payload, header_length=connection.header_length, body=connection.body())
@@ -200,8 +208,9 @@ class _ClosedLoop:
         if check is not None:
             wrong = [row for row, answer in self.samples if not _is_right(check, answer)]
             rows[wrong, 4] = WRONG_ANSWER
+        columns: dict[str, Any] = columns_from_rows(rows)
         return Records(
-            **columns_from_rows(rows),
+            **columns,
             window_start_ns=min(self.start_ns, end_ns),
             window_end_ns=end_ns,
             client_cpu_ns=cpu_end_ns - self.cpu_at_start_ns if self.cpu_at_start_ns >= 0 else 0,

@@ -77,10 +77,54 @@ class TimeSplit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientHealth:
-    """What the load generator itself used. `cpu_share` is of one core."""
+    """What the load generator itself used.
+
+    `cpu_share` is of one core, for the busiest of its `processes`. `send_lag_p99_s` is from the intended send to the
+    real one; `connections` were open at most.
+    """
 
     cpu_share: float
     cpu_per_request_s: float
+    send_lag_p99_s: float | None = None
+    processes: int = 1
+    connections: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessUse:
+    """What the server's process tree used in the window: CPU as a share of one core, memory at the end."""
+
+    cpu_share: float
+    resident_bytes: int
+    processes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuUse:
+    """One GPU in the window, means and extremes of samples by NVML. `throttled` names why clocks were held down."""
+
+    index: int
+    utilisation: float
+    memory_bytes: int
+    power_w: float
+    sm_clock_mhz: float
+    throttled: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """What `toolkit certify` found of the load engine on this machine, as far as it is kept with every measurement.
+
+    Up to `certified_rate_per_s` in one process, sends were late by at most `send_lag_p99_s` and percentiles differed
+    from the null server's log by at most `worst_error_s`. `passed` within the bounds; `at` is UTC, ISO 8601.
+    """
+
+    certified_rate_per_s: float
+    cpu_per_request_s: float
+    send_lag_p99_s: float
+    worst_error_s: float
+    passed: bool
+    at: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +151,11 @@ class Warning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """One load point. `latency` counts from the intended send, `service` from the real one."""
+    """One load point. `latency` counts from the intended send, `service` from the real one.
+
+    `offered_per_s` is the rate at which an open load meant to send within the window, None of a closed loop. `engine`
+    is what drove the load: ours, or the tool whose result was imported.
+    """
 
     load: Load
     latency: Distribution
@@ -123,6 +171,10 @@ class Measurement:
     client: ClientHealth
     warnings: tuple[Warning, ...]
     interrupted: bool = False
+    engine: str = "toolkit"
+    server: ProcessUse | None = None
+    gpus: tuple[GpuUse, ...] = ()
+    certificate: Certificate | None = None
 
     @property
     def is_valid(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ _COLUMNS = {
     "done_ns": np.int64,
     "status": np.int16,
     "payload": np.int32,
+    "responses": np.int32,
 }
 
 
@@ -44,9 +45,12 @@ class Records:
     """Finished requests in the order of their intended sends, and the window that is to be judged.
 
     `status` is the HTTP status, or a negative class of error (outcome.py). `sent_ns` is when the first byte really went
-    out, `first_ns` when the first byte of the answer was seen, `done_ns` when the last. `client_cpu_ns` is CPU time
-    of this process within the window. `checked` answers were compared with what was expected. `answers` are samples,
-    which are not written to the file.
+    out, `first_ns` when the first byte of the answer was seen, `done_ns` when the last. Of a streamed answer,
+    `responses` counts the responses and `response_ns` holds the time of each, request after request; both are empty
+    of what is not streamed. `client_cpu_ns` is CPU time of the driving processes within the window, and
+    `busiest_cpu_ns` that of the busiest of them. `connections` were open at most; `connection_waits` requests had to
+    wait for one because the limit was reached. `checked` answers were compared with what was expected. `answers` are
+    samples, which are not written to the file.
     """
 
     intended_ns: NDArray[np.int64]
@@ -58,6 +62,12 @@ class Records:
     window_start_ns: int
     window_end_ns: int
     client_cpu_ns: int
+    responses: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    response_ns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    busiest_cpu_ns: int = 0
+    processes: int = 1
+    connections: int = 0
+    connection_waits: int = 0
     checked: int = 0
     ended: Ended = "complete"
     answers: tuple[SampledAnswer, ...] = ()
@@ -79,7 +89,7 @@ class Records:
 
 
 def columns_from_rows(rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """The columns of Records from rows of six integers in their order, sorted by the intended send."""
+    """The columns of Records from rows of seven integers in their order, sorted by the intended send."""
     ordered = rows[np.argsort(rows[:, 0], kind="stable")]
     return {name: ordered[:, index].astype(dtype) for index, (name, dtype) in enumerate(_COLUMNS.items())}
 

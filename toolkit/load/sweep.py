@@ -13,7 +13,7 @@ from toolkit.errors import ServerTrouble
 from toolkit.load.engine import TIMEOUT_S, Check, Progress, drive
 from toolkit.load.measurement import Measurement, ModelSplit, TimeSplit, Warning
 from toolkit.load.metrics import measurement_from_records, time_split
-from toolkit.load.pattern import Load
+from toolkit.load.pattern import Load, load_text
 from toolkit.load.request_records import Records
 from toolkit.load.telemetry import Snapshot, model_splits, snapshot
 from toolkit.serve.server import Endpoint
@@ -21,8 +21,7 @@ from toolkit.serve.server import Endpoint
 
 def describe(load: Load) -> str:
     """A load in words: "8 clients for 5 s after 1 s of warm-up"."""
-    clients = "1 client" if load.clients == 1 else f"{load.clients} clients"
-    return f"{clients} for {load.duration_s:g} s after {load.warmup_s:g} s of warm-up"
+    return f"{load_text(load)} for {load.duration_s:g} s after {load.warmup_s:g} s of warm-up"
 
 
 def measure_point(

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from toolkit.load.measurement import Measurement, ModelSplit, Quantile, TimeSplit
+from toolkit.load.pattern import load_text
 from toolkit.load.slo import Slo
 from toolkit.tune.decision import Decision, Trial
-from toolkit.tune.words import load_text, percent_text, rate_text, time_text
+from toolkit.tune.words import percent_text, rate_text, time_text
 
 #: The parts of a mean request, as `TimeSplit` names them, in the order in which a request meets them.
 PARTS = ("queue", "input", "infer", "output", "network", "client", "remainder")

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from toolkit.load.pattern import load_text
 from toolkit.report import evidence, speed
 from toolkit.report.charts import batch_size_chart, latency_throughput_chart, svg, time_split_chart
 from toolkit.report.glossary import GLOSSARY
 from toolkit.report.report import BundleWritten, Report, report_json
 from toolkit.report.statements import judged_at, not_shown, risks
 from toolkit.report.table import Table
-from toolkit.tune.words import closed_text, config_text, load_text, rate_text, sentence_text, verdict_text
+from toolkit.tune.words import closed_text, config_text, rate_text, sentence_text, verdict_text
 
 BADGES = {"PASS": "GO", "FAIL": "NO-GO"}
 #: Pictures are drawn for two widths, in CSS pixels: a page or a desktop, and a telephone.

@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from toolkit.load.measurement import Measurement
 from toolkit.load.metric_table import METRICS, Metric, metric_named
+from toolkit.load.pattern import load_text
 from toolkit.report.report import Report
 from toolkit.report.table import VERDICT, Column, Table, number_columns, text_columns
 from toolkit.tune.decision import Trial
-from toolkit.tune.words import amount_text, interval_text, load_text, sentence_text, target_text
+from toolkit.tune.words import amount_text, interval_text, sentence_text, target_text
 
 #: What stands where there is no figure.
 NONE = "–"

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from toolkit.load.pattern import load_text
 from toolkit.load.verdict import Verdict
 from toolkit.report.report import Report
 from toolkit.tune.decision import NOISE, Point, rivals_within_noise
 from toolkit.tune.words import (
     closed_text,
     is_at_least,
-    load_text,
     percent_text,
     sentence_text,
     target_text,

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.load.measurement import Measurement
-from toolkit.load.pattern import Load
+from toolkit.load.pattern import Load, load_text
 from toolkit.load.slo import Slo
 from toolkit.load.verdict import Outcome, Verdict
 from toolkit.tune.words import (
     candidate_text,
     instance_count,
     is_at_least,
-    load_text,
     percent_text,
     rate_text,
     target_text,

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from toolkit.load.pattern import Load
     from toolkit.load.slo import Criterion
     from toolkit.load.verdict import Verdict
     from toolkit.tune.decision import Candidate
@@ -51,11 +50,6 @@ def _significant(number: float) -> str:
     digits = 1 if abs(number) >= 9.995 else 2 if abs(number) >= 0.9995 else 3
     text = f"{number:.{digits}f}"
     return text.rstrip("0").rstrip(".")
-
-
-def load_text(load: Load) -> str:
-    """`8 clients`."""
-    return f"{load.clients} client{'' if load.clients == 1 else 's'}"
 
 
 def is_at_least(criterion: Criterion) -> bool:
