@@ -6,15 +6,27 @@ dependency or environment; 4 server trouble; 70 a bug of ours; 130 interrupted.
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from toolkit import __version__
-from toolkit.cli import show
+from toolkit.cli import measuring, show
+from toolkit.cli.options import (
+    MODEL_REPO,
+    Inputs,
+    Json,
+    Model,
+    Repository,
+    Run,
+    Samples,
+    Trust,
+    Url,
+    command_line,
+    done,
+)
 from toolkit.errors import ToolkitError
 
 app = typer.Typer(
@@ -27,15 +39,6 @@ app = typer.Typer(
 repo = typer.Typer(help="Fill, list and lint a Triton model repository.", no_args_is_help=True)
 app.add_typer(repo, name="repo")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
-Model = Annotated[str, typer.Argument(help="A path, or path/to/file.py:factory for a PyTorch factory.")]
-Inputs = Annotated[list[str], typer.Option("--input", help="NAME:DTYPE:DIM,DIM,...[:LOW..HIGH]; may be repeated.")]
-Trust = Annotated[bool, typer.Option("--trust", help="Open a model format that can hide code. It runs that code.")]
-Repository = Annotated[Path, typer.Option("--repository", help="The Triton model repository.")]
-Run = Annotated[str, typer.Argument(help="A run folder, or latest:<poc>.")]
-Url = Annotated[str | None, typer.Option("--url", help="A running KServe v2 server, http://host:port.")]
-Samples = Annotated[Path | None, typer.Option("--samples", help="An npz file: arrays by input name, a row each.")]
-MODEL_REPO = Path("model_repo")
 INTERRUPTED = 130
 
 
@@ -75,7 +78,7 @@ def new(
     from toolkit.workflow.scaffold import new_poc
 
     folder = new_poc(name, family, model, tuple(inputs))
-    _done({"poc": folder}, f"{folder} is written; next: toolkit run {folder} --smoke", json)
+    done({"poc": folder}, f"{folder} is written; next: toolkit run {folder} --smoke", json)
 
 
 @app.command()
@@ -128,7 +131,7 @@ def repo_add(
     from toolkit.repository.entry import add_artifact
 
     entry = add_artifact(repository, artifact, name=name, replace=replace, allow_failed_parity=failed)
-    _done({"entry": entry}, f"{entry.path} is written; next: toolkit serve --repository {repository}", json)
+    done({"entry": entry}, f"{entry.path} is written; next: toolkit serve --repository {repository}", json)
 
 
 @repo.command("list")
@@ -170,7 +173,7 @@ def serve(
     from toolkit.serve.embedded import serve_embedded
 
     with serve_embedded(repository, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port) as server:
-        _done(server.endpoint, f"ready: http://{server.endpoint.http} (Ctrl-C ends it)", json)
+        done(server.endpoint, f"ready: http://{server.endpoint.http} (Ctrl-C ends it)", json)
         server.wait()
 
 
@@ -188,28 +191,8 @@ def infer(
     show.document(answer) if json else show.answer(answer)
 
 
-@app.command()
-def sweep(
-    target: Annotated[str, typer.Argument(help="A served model's name, a run folder, or latest:<poc>.")],
-    url: Url = None,
-    repository: Repository = MODEL_REPO,
-    samples: Samples = None,
-    inputs: Inputs = [],
-    concurrency: Annotated[str, typer.Option("--concurrency", help="Numbers of clients.")] = "1,2,4,8",
-    duration: Annotated[str, typer.Option("--duration", help="Time for each point, with its unit.")] = "10s",
-    slo: Annotated[str | None, typer.Option("--slo", help="METRIC.STATISTIC=LIMIT,...; p99=20ms is latency.")] = None,
-    json: Json = False,
-) -> None:
-    """Latency and throughput at several loads; exit code 1 when an SLO is given and not met."""
-    from toolkit.workflow.runs import RUNS
-    from toolkit.workflow.sweep import Sweep, closed_loops, run_sweep
-
-    loads = closed_loops(concurrency, duration)
-    spec = Sweep(target=target, url=url, repository=repository, samples=samples, inputs=tuple(inputs), slo=slo)
-    with show.progress(json) as progress:
-        run, points, outcome = run_sweep(spec, loads, command=_command(), root=RUNS, progress=progress)
-    show.sweep(run, points, as_json=json)
-    raise typer.Exit(0 if slo is None or outcome == "PASS" else 1)
+for command in measuring.COMMANDS:
+    app.command()(command)
 
 
 @app.command()
@@ -223,7 +206,7 @@ def report(
     from toolkit.workflow.runs import run_from_text
 
     path = write_report(run_from_text(run), output)
-    _done({"report": path}, f"report: {path}", json)
+    done({"report": path}, f"report: {path}", json)
 
 
 @app.command()
@@ -261,18 +244,10 @@ def run(
     destination = MODEL_REPO if publish else None
     with show.progress(json) as progress:
         folder, decision = run_poc(
-            read, command=_command(), root=RUNS, resume=resume, publish=destination, progress=progress
+            read, command=command_line(), root=RUNS, resume=resume, publish=destination, progress=progress
         )
     show.decision(folder, decision, as_json=json)
     raise typer.Exit(0 if decision.outcome == "PASS" else 1)
-
-
-def _done(value: Any, text: str, json: bool) -> None:
-    show.document(value) if json else show.out.print(text, markup=False)
-
-
-def _command() -> str:
-    return shlex.join(["toolkit", *sys.argv[1:]])
 
 
 def main() -> None:

@@ -1,0 +1,32 @@
+"""What several commands share: arguments and options, where things lie by default, and how a command ends."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from toolkit.cli import show
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
+Model = Annotated[str, typer.Argument(help="A path, or path/to/file.py:factory for a PyTorch factory.")]
+Inputs = Annotated[list[str], typer.Option("--input", help="NAME:DTYPE:DIM,DIM,...[:LOW..HIGH]; may be repeated.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Open a model format that can hide code. It runs that code.")]
+Repository = Annotated[Path, typer.Option("--repository", help="The Triton model repository.")]
+Run = Annotated[str, typer.Argument(help="A run folder, or latest:<poc>.")]
+Url = Annotated[str | None, typer.Option("--url", help="A running KServe v2 server, http://host:port.")]
+Samples = Annotated[Path | None, typer.Option("--samples", help="An npz file: arrays by input name, a row each.")]
+MODEL_REPO = Path("model_repo")
+
+
+def done(value: Any, text: str, json: bool) -> None:
+    """Print the document of a finished command, or a sentence."""
+    show.document(value) if json else show.out.print(text, markup=False)
+
+
+def command_line() -> str:
+    """The command as it was typed."""
+    return shlex.join(["toolkit", *sys.argv[1:]])
