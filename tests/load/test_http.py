@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from toolkit.load.http import Connection, Poller, address_of
+from toolkit.load.http import HttpConnection, Poller, address_of
 from toolkit.load.outcome import CONNECTION_CLOSED, MALFORMED_RESPONSE, PENDING
 from toolkit.serve.server import Endpoint
 
@@ -18,7 +18,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
 @contextmanager
-def answering(*parts: bytes) -> Iterator[Connection]:
+def answering(*parts: bytes) -> Iterator[HttpConnection]:
     """A connection to a server that answers each request with `parts`, each in a packet of its own, then closes."""
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -34,7 +34,7 @@ def answering(*parts: bytes) -> Iterator[Connection]:
     thread = threading.Thread(target=serve)
     thread.start()
     endpoint = Endpoint(http=f"127.0.0.1:{listener.getsockname()[1]}")
-    connection = Connection(address_of(endpoint), Poller(), {})
+    connection = HttpConnection(address_of(endpoint), Poller(), {})
     try:
         yield connection
     finally:
@@ -43,7 +43,7 @@ def answering(*parts: bytes) -> Iterator[Connection]:
         listener.close()
 
 
-def exchange(connection: Connection) -> int:
+def exchange(connection: HttpConnection) -> int:
     """Send REQUEST and wait for what comes of it."""
     connection.begin(REQUEST, 0, time.perf_counter_ns())
     outcome = PENDING

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 
 from toolkit.errors import UsageError
-from toolkit.load.http import POLL_TIMEOUT, Connection, Poller, address_of
+from toolkit.load.connection import Connection, connector
+from toolkit.load.http import POLL_TIMEOUT, Poller
 from toolkit.load.outcome import PENDING, is_success, kind_of
 from toolkit.serve.server import Endpoint
 
@@ -42,10 +43,10 @@ def ask(
         raise UsageError(f"clients is {clients}; expected 1 or more")
     poller, by_fd = Poller(), dict[int, Connection]()
     answers: dict[int, Answer] = {}
-    address, waiting = address_of(endpoint), iter(enumerate(requests))
+    connect, waiting = connector(endpoint), iter(enumerate(requests))
     try:
         for _ in range(min(clients, len(requests))):
-            _next(Connection(address, poller, by_fd), waiting)
+            _next(connect(poller, by_fd), waiting)
         while by_fd:
             for connection in [by_fd[fd] for fd, _ in poller.poll(POLL_TIMEOUT)]:
                 if (outcome := connection.advance()) != PENDING:

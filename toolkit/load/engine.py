@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from toolkit.errors import ToolkitError, UsageError
-from toolkit.load.http import POLL_TIMEOUT, TICK_S, Connection, Poller, address_of
+from toolkit.load.connection import Connect, Connection, WireProtocol, connector
+from toolkit.load.http import POLL_TIMEOUT, TICK_S, Poller
 from toolkit.load.outcome import CONNECTION_REFUSED, PENDING, WRONG_ANSWER, is_success
 from toolkit.load.pattern import Concurrency, Load
 from toolkit.load.request_records import Ended, Records, SampledAnswer, columns_from_rows
@@ -45,6 +46,7 @@ def drive(
     requests: Sequence[bytes],
     load: Load,
     *,
+    protocol: WireProtocol = "http",
     timeout_s: float = TIMEOUT_S,
     check: Check | None = None,
     progress: Progress | None = None,
@@ -63,7 +65,7 @@ def drive(
     if not isinstance(load, Concurrency):
         raise UsageError(f"{load.name}: open loads are not driven yet")
     with _collector_at_rest():
-        loop = _ClosedLoop(endpoint, requests, load, timeout_s, progress)
+        loop = _ClosedLoop(connector(endpoint, protocol), requests, load, timeout_s, progress)
         try:
             loop.run()
         except KeyboardInterrupt:
@@ -93,7 +95,7 @@ class _ClosedLoop:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        connect: Connect,
         requests: Sequence[bytes],
         load: Concurrency,
         timeout_s: float,
@@ -104,8 +106,7 @@ class _ClosedLoop:
         self.rotation = itertools.cycle(range(len(requests)))
         self.rows = array("q")
         self.poller, self.by_fd = Poller(), dict[int, Connection]()
-        address = address_of(endpoint)
-        self.resting = [Connection(address, self.poller, self.by_fd) for _ in range(load.clients)]
+        self.resting = [connect(self.poller, self.by_fd) for _ in range(load.clients)]
         self.keep = [True] * len(requests)
         self.samples: list[tuple[int, SampledAnswer]] = []
         self.sampled_bytes = self.ticks = self.rows_at_tick = self.refused_ticks = 0

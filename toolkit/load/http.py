@@ -48,7 +48,7 @@ def address_of(endpoint: Endpoint) -> Address:
     return Address(family=found[0][0], place=found[0][4])
 
 
-class Connection:
+class HttpConnection:
     """A connection to one address, opened when it is needed and again after it was closed.
 
     `begin` starts a request, `advance` answers each event of the poller until it returns something else than PENDING.
@@ -57,10 +57,10 @@ class Connection:
 
     __slots__ = (
         "_address", "_answer", "_body_start", "_by_fd", "_fd", "_head", "_parts", "_poller", "_socket", "_unsent",
-        "done_ns", "first_ns", "intended_ns", "is_connected", "payload", "sent_ns",
+        "done_ns", "first_ns", "intended_ns", "is_connected", "payload", "response_ns", "sent_ns",
     )  # fmt: skip
 
-    def __init__(self, address: Address, poller: Any, by_fd: dict[int, Connection]) -> None:
+    def __init__(self, address: Address, poller: Any, by_fd: dict[int, Any]) -> None:
         """`by_fd` is the caller's table from the poller's file descriptors to connections; kept up to date here."""
         self._address, self._poller, self._by_fd = address, poller, by_fd
         self._socket: Any = None  # a socket.socket while open
@@ -72,6 +72,7 @@ class Connection:
         self._body_start = 0
         self.is_connected = False
         self.payload = -1
+        self.response_ns: list[int] = []
         self.intended_ns = self.sent_ns = self.first_ns = self.done_ns = 0
 
     @property
