@@ -11,6 +11,9 @@ from toolkit.errors import MissingDependency
 EXTRA_OF = {
     "altair": "report",
     "docker": "docker",
+    "faiss": "recsys",
+    "h5py": "recsys",
+    "pyarrow": "recsys",
     "ipywidgets": "workshop",
     "onnxruntime": "cpu",
     "onnxscript": "pytorch",

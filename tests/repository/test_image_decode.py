@@ -2,49 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import subprocess
 import sys
-import types
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from step_stub import InferenceResponse, Tensor, step_model
 
 from toolkit.repository.config import to_load_json
 from toolkit.repository.entry import add_step
-
-
-@dataclass
-class Tensor:
-    name: str
-    values: Any
-
-    def as_numpy(self) -> Any:
-        return self.values
-
-
-class TritonError(Exception):
-    INVALID_ARG = 3
-
-
-@dataclass
-class InferenceResponse:
-    output_tensors: tuple[Tensor, ...] = ()
-    error: TritonError | None = None
-
-
-STUB = types.SimpleNamespace(
-    Tensor=Tensor,
-    TritonError=TritonError,
-    InferenceResponse=InferenceResponse,
-    get_input_tensor_by_name=lambda request, name: request[name],
-)
 
 
 def encoded(pixels: np.ndarray[Any, Any], kind: str = "PNG") -> bytes:
@@ -60,17 +31,10 @@ def request(*rows: bytes) -> dict[str, Tensor]:
 @pytest.fixture
 def decode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A function: parameters and requests -> responses."""
-    monkeypatch.setitem(sys.modules, "triton_python_backend_utils", STUB)
 
     def run(parameters: dict[str, Any], *requests: Any) -> list[InferenceResponse]:
         entry = add_step(tmp_path, "image_decode", name="decode", parameters=parameters, replace=True)
-        spec = importlib.util.spec_from_file_location("step_model", entry.path / "1" / "model.py")
-        assert spec and spec.loader
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        model = module.TritonPythonModel()
-        model.initialize({"model_config": to_load_json(entry.config)})
-        return model.execute(list(requests))
+        return step_model(entry, monkeypatch).execute(list(requests))
 
     return run
 

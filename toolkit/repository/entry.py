@@ -15,12 +15,12 @@ from typing import Any, Literal
 
 from toolkit import __version__
 from toolkit.artifact import Artifact, read_artifact
-from toolkit.errors import ConfigurationError, RepositoryError
-from toolkit.records import digest_of_files, read_json, write_json, write_text
+from toolkit.errors import ConfigurationError, RepositoryError, UsageError
+from toolkit.records import digest_of_file, digest_of_files, digest_of_value, read_json, write_json, write_text
 from toolkit.repository.config import ModelConfig, config_from_pbtxt, to_pbtxt, with_overrides
 from toolkit.repository.defaults import config_from_signature
 from toolkit.repository.publish import CONFIG_FILE, building, copy_file, entry_folders, version_folders
-from toolkit.repository.step import MODEL_FILE, REQUIREMENTS_FILE, config_from_step, step_folder
+from toolkit.repository.step import MODEL_FILE, REQUIREMENTS_FILE, config_from_step, read_step, step_folder
 from toolkit.tensor import BATCH, Signature
 
 PROVENANCE_FILE = "toolkit.json"
@@ -95,21 +95,35 @@ def add_step(
     name: str,
     parameters: Mapping[str, Any],
     config: Mapping[str, Any] | None = None,
+    files: Path | None = None,
     replace: bool = False,
 ) -> RepositoryEntry:
     """Add one of the toolkit's python-backend steps (see `steps/`) with its parameters written into the config.
 
+    `files` is the folder of the files that the step declares (an index, a table); they are copied beside its code.
     Its requirements.txt travels in the entry: the server's Python needs those packages. Raises UsageError for an
-    unknown step or parameter, RepositoryError and ConfigurationError as `add_artifact`.
+    unknown step or parameter or a missing file, RepositoryError and ConfigurationError as `add_artifact`.
     """
-    source = step_folder(step)
+    source, brought = step_folder(step), _brought(step, files)
     full = with_overrides(config_from_step(step, name, parameters), config or {})
     digest = digest_of_files(source, (MODEL_FILE, REQUIREMENTS_FILE))
+    if brought:
+        digest = digest_of_value({"step": digest, "files": {path.name: digest_of_file(path) for path in brought}})
     with building(repository, name, replace=replace) as work:
-        copy_file(source / MODEL_FILE, work / "1" / MODEL_FILE)
+        for path in (source / MODEL_FILE, *brought):
+            copy_file(path, work / "1" / path.name)
         copy_file(source / REQUIREMENTS_FILE, work / REQUIREMENTS_FILE)
         write_description(work, name, full, Provenance(kind="step", source=step, artifact_sha256=digest))
     return read_entry(repository / name)
+
+
+def _brought(step: str, folder: Path | None) -> tuple[Path, ...]:
+    """The files that a step declares, in `folder`. Raises UsageError when one is not there."""
+    paths = tuple((folder or Path()) / name for name in read_step(step).files)
+    for path in paths:
+        if folder is None or not path.is_file():
+            raise UsageError(f"step {step} needs the file {path.name}, which is not in {folder or 'any folder given'}")
+    return paths
 
 
 def read_entries(repository: Path) -> tuple[RepositoryEntry, ...]:

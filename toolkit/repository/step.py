@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,23 +51,25 @@ class SizeByChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepTensor:
-    """An input or output without its batch axis."""
+    """An input or output without its batch axis; `optional` is for inputs."""
 
     name: str
     data_type: str
     dims: tuple[int | str, ...]
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step.yaml."""
+    """A step.yaml. `files` lie beside the step's code, and whoever adds the step brings them."""
 
     description: str
     max_batch_size: int
     parameters: dict[str, StepParameter]
     input: tuple[StepTensor, ...]
     output: tuple[StepTensor, ...]
-    sizes: dict[str, SizeByChoice]
+    sizes: dict[str, SizeByChoice] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
 
 def step_folder(step: str) -> Path:
@@ -78,13 +80,19 @@ def step_folder(step: str) -> Path:
     return STEPS / step
 
 
+def read_step(step: str) -> Step:
+    """What a step declares. Raises UsageError for an unknown step."""
+    declared: Step = from_data(Step, read_yaml(step_folder(step) / "step.yaml"), f"step {step}")
+    return declared
+
+
 def config_from_step(step: str, name: str, parameters: Mapping[str, Any]) -> ModelConfig:
     """The configuration of an entry that runs the step, every parameter written out.
 
     KIND_CPU: a step runs no GPU code, and KIND_AUTO would start `count` copies for each GPU and hold a CUDA context
     in every one. Raises UsageError for a parameter that is unknown, missing or of the wrong type.
     """
-    declared: Step = from_data(Step, read_yaml(step_folder(step) / "step.yaml"), f"step {step}")
+    declared = read_step(step)
     values = _values(step, declared, parameters)
     return ModelConfig(
         name=name,
@@ -93,7 +101,13 @@ def config_from_step(step: str, name: str, parameters: Mapping[str, Any]) -> Mod
         default_model_filename=MODEL_FILE,
         version_policy=LATEST,
         input=tuple(
-            ModelInput(name=t.name, data_type=t.data_type, dims=_dims(t, declared, values)) for t in declared.input
+            ModelInput(
+                name=t.name,
+                data_type=t.data_type,
+                dims=_dims(t, declared, values),
+                optional=t.optional or None,
+            )
+            for t in declared.input
         ),
         output=tuple(
             ModelOutput(name=t.name, data_type=t.data_type, dims=_dims(t, declared, values)) for t in declared.output

@@ -1,0 +1,120 @@
+"""Indexes of every kind against exact search, recall as a table, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolkit.errors import ConfigurationError, ModelRefused, UsageError
+from toolkit.index.recall import mean_interval, recall
+from toolkit.index.spec import EFFORTS, Flat, Hnsw, Ivf, IvfPq, factory_text, spec_from_kind
+from toolkit.index.vectors import clustered_vectors
+
+pytest.importorskip("faiss", reason="indexes need the `recsys` extra")
+from toolkit.index.build import INDEX_FILE, Searcher, build_index, exact_neighbours, read_built
+
+DATA = clustered_vectors(4000, 16, queries=50, clusters=40, seed=1)
+IDS = np.arange(4000) * 10 + 5
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf", "ivf_pq", "hnsw"])
+@pytest.mark.parametrize("metric", ["l2", "inner_product"])
+def test_an_index_finds_what_exact_search_finds(tmp_path: Path, kind: str, metric: str) -> None:
+    spec = spec_from_kind(kind, metric)  # type: ignore[arg-type]
+    built = build_index(DATA.values, spec, tmp_path, name="items", ids=IDS)
+    assert DATA.queries is not None
+    truth, distances = exact_neighbours(DATA.values, DATA.queries, 10, metric=spec.metric, ids=IDS)
+    ids, scores = Searcher(tmp_path).search(DATA.queries, 10, EFFORTS[kind][-1])
+    share = recall(ids, truth).mean()
+    assert share == 1.0 if kind == "flat" else share > (0.5 if kind == "ivf_pq" else 0.95)
+    assert set(ids.ravel()) <= set(IDS)
+    if kind == "flat":
+        np.testing.assert_allclose(scores, distances, rtol=1e-4, atol=1e-4)
+    assert read_built(tmp_path) == built
+    assert built.count == 4000 and built.index_bytes == (tmp_path / INDEX_FILE).stat().st_size
+
+
+def test_exact_search_is_what_numpy_says() -> None:
+    assert DATA.queries is not None
+    squared = ((DATA.queries[:, None] - DATA.values[None]) ** 2).sum(-1)
+    ids, scores = exact_neighbours(DATA.values, DATA.queries, 5)
+    np.testing.assert_array_equal(ids, np.argsort(squared, axis=1)[:, :5])
+    np.testing.assert_allclose(scores, np.sort(squared, axis=1)[:, :5], rtol=1e-3, atol=1e-4)
+
+
+def test_more_effort_finds_more(tmp_path: Path) -> None:
+    build_index(DATA.values, Ivf(nlist=64), tmp_path, name="items")
+    assert DATA.queries is not None
+    truth, _ = exact_neighbours(DATA.values, DATA.queries, 20)
+    shares = [recall(Searcher(tmp_path).search(DATA.queries, 20, n)[0], truth).mean() for n in (1, 4, 64)]
+    assert shares[0] < shares[1] <= shares[2] == 1.0
+
+
+def test_a_catalogue_smaller_than_k(tmp_path: Path) -> None:
+    build_index(DATA.values[:1], Flat(), tmp_path, name="one", ids=np.array([42]))
+    ids, scores = Searcher(tmp_path).search(DATA.values[:1], 3, 0)
+    assert ids.tolist() == [[42, -1, -1]] and np.isinf(scores[0, 1:]).all()
+    truth, _ = exact_neighbours(DATA.values[:1], DATA.values[:1], 3, ids=np.array([42]))
+    assert recall(ids, truth).tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("found", "truth", "share"),
+    [
+        ([1, 2, 3], [1, 2, 3], 1.0),
+        ([3, 2, 1], [1, 2, 3], 1.0),
+        ([1, 9, 8], [1, 2, 3], 1 / 3),
+        ([1, 1, 1], [1, 2, 3], 1 / 3),
+        ([-1, -1, -1], [1, 2, 3], 0.0),
+        ([1, -1, -1], [1, -1, -1], 1.0),
+    ],
+)
+def test_recall(found: list[int], truth: list[int], share: float) -> None:
+    assert recall(np.array([found]), np.array([truth])).tolist() == [pytest.approx(share)]
+
+
+def test_interval_of_a_mean_stays_within_shares() -> None:
+    assert mean_interval(np.ones(10)) == (1.0, 1.0, 1.0)
+    mean, low, high = mean_interval(np.array([0.0, 1.0] * 50))
+    assert mean == 0.5 and 0.35 < low < 0.45 and 0.55 < high < 0.65
+
+
+@pytest.mark.parametrize(
+    ("spec", "count", "dimension", "text"),
+    [
+        (Flat(), 10, 8, "Flat"),
+        (Hnsw(m=24), 10, 8, "HNSW24,Flat"),
+        (Ivf(), 10_000, 8, "IVF256,Flat"),
+        (Ivf(), 1_000_000, 8, "IVF4000,Flat"),
+        (Ivf(nlist=7), 10_000, 8, "IVF7,Flat"),
+        (Ivf(), 1, 8, "IVF1,Flat"),
+        (IvfPq(), 10_000, 64, "IVF256,PQ16"),
+    ],
+)
+def test_factory(spec: object, count: int, dimension: int, text: str) -> None:
+    assert factory_text(spec, count, dimension) == text  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_built(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not divide 16"):
+        build_index(DATA.values, IvfPq(m=5), tmp_path, name="items")
+    with pytest.raises(UsageError, match="learns 256 codes from 100"):
+        build_index(DATA.values[:100], IvfPq(), tmp_path, name="items")
+    with pytest.raises(UsageError, match="no index of kind 'annoy'"):
+        spec_from_kind("annoy")
+    with pytest.raises(ModelRefused, match="duplicates"):
+        build_index(DATA.values[:3], Flat(), tmp_path, name="items", ids=np.array([1, 1, 2]))
+
+
+def test_what_cannot_be_searched(tmp_path: Path) -> None:
+    build_index(DATA.values, Flat(), tmp_path / "i", name="items")
+    searcher = Searcher(tmp_path / "i")
+    with pytest.raises(UsageError, match="k is 0"):
+        searcher.search(DATA.values[:1], 0, 0)
+    with pytest.raises(UsageError, match="for an index of 16 dimensions"):
+        searcher.search(DATA.values[:1, :8], 1, 0)
+    (tmp_path / "i" / INDEX_FILE).write_bytes(b"IxXX")
+    with pytest.raises(ConfigurationError, match="digest"):
+        Searcher(tmp_path / "i")

@@ -1,0 +1,180 @@
+"""Vectors to an index on disk that was checked against exact search: an Artifact of the format `faiss`.
+
+In: vectors, their ids, an IndexSpec. Out: a folder with index.faiss, ids.npy, index.json (how it was built, what it
+costs, what it finds) and artifact.json. Who searches it, and how hard, is not known here.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.artifact import Artifact, read_artifact, write_artifact
+from toolkit.environment import environment_here, package_version
+from toolkit.errors import ConfigurationError, ModelRefused, UsageError
+from toolkit.extras import require
+from toolkit.index.recall import recall
+from toolkit.index.spec import Hnsw, IndexSpec, Metric, factory_text
+from toolkit.index.vectors import Floats, checked_ids, checked_vectors
+from toolkit.records import digest_of_files, read_json, write_bytes, write_json
+from toolkit.tensor import BATCH, Signature, TensorSpec
+
+INDEX_FILE, IDS_FILE, DESCRIPTION_FILE = "index.faiss", "ids.npy", "index.json"
+FILES = (INDEX_FILE, IDS_FILE)
+FORMAT = "faiss"
+#: Queries, taken from the vectors themselves, that a new index is checked with, and how hard it tries then.
+CHECKED, CHECK_EFFORT, CHECK_K = 100, 1 << 12, 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltIndex:
+    """How an index was built and what it costs.
+
+    `recall_at_most_effort` is recall@10 against exact search of vectors of its own when a search tries as hard as it
+    can: what product quantisation, or a bad graph, loses for good.
+    """
+
+    spec: IndexSpec
+    factory: str
+    count: int
+    dimension: int
+    build_s: float
+    index_bytes: int
+    recall_at_most_effort: float
+    library: str
+
+
+def build_index(
+    vectors: Floats, spec: IndexSpec, folder: Path, *, name: str, ids: NDArray[np.int64] | None = None
+) -> BuiltIndex:
+    """Build, check and write an index of `vectors` [count, dimension] into `folder`, which is made.
+
+    Raises ModelRefused for vectors or ids that are no good, UsageError for a spec that does not fit them, and
+    MissingDependency without FAISS.
+    """
+    faiss = require("faiss")
+    vectors = checked_vectors(vectors, name)
+    ids = checked_ids(ids, len(vectors), name)
+    factory = factory_text(spec, *vectors.shape)
+    began = time.perf_counter()
+    index = faiss.index_factory(vectors.shape[1], factory, _metric(faiss, spec.metric))
+    if isinstance(spec, Hnsw):
+        index.hnsw.efConstruction = spec.ef_construction
+    if not index.is_trained:
+        index.train(vectors)
+    index.add(vectors)
+    build_s = time.perf_counter() - began
+    content = faiss.serialize_index(index).tobytes()
+    write_bytes(folder / INDEX_FILE, content)
+    np.save(folder / IDS_FILE, ids)
+    built = BuiltIndex(
+        spec=spec,
+        factory=factory,
+        count=len(vectors),
+        dimension=vectors.shape[1],
+        build_s=build_s,
+        index_bytes=len(content),
+        recall_at_most_effort=_checked_recall(index, vectors, spec),
+        library=f"faiss-cpu {package_version('faiss-cpu')}",
+    )
+    write_json(folder / DESCRIPTION_FILE, built)
+    write_artifact(folder, _artifact(folder, name, built))
+    return built
+
+
+def _artifact(folder: Path, name: str, built: BuiltIndex) -> Artifact:
+    query = TensorSpec(name="QUERY", dtype="FP32", shape=(BATCH, built.dimension))
+    found = (("IDS", "INT64"), ("SCORES", "FP32"))
+    return Artifact(
+        name=name,
+        format=FORMAT,
+        precision="fp32",
+        files=FILES,
+        signature=Signature(
+            inputs=(query,), outputs=tuple(TensorSpec(name=n, dtype=d, shape=(BATCH, "k")) for n, d in found)
+        ),
+        sha256=digest_of_files(folder, FILES),
+        built_on=environment_here().summary(),
+    )
+
+
+def read_built(folder: Path) -> BuiltIndex:
+    """How the index in `folder` was built. Raises ConfigurationError for another folder or damaged files."""
+    artifact = read_artifact(folder)
+    if artifact.format != FORMAT:
+        raise ConfigurationError(f"{folder} holds a model of format {artifact.format}, not an index")
+    return read_json(folder / DESCRIPTION_FILE, BuiltIndex)
+
+
+class Searcher:
+    """An index in memory; how hard a search tries is a parameter of each call."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the index of an artifact's folder. Raises ConfigurationError, ModelRefused for another FAISS's file."""
+        faiss = require("faiss")
+        self.built = read_built(folder)
+        self.ids = np.load(folder / IDS_FILE)
+        try:
+            self._index: Any = faiss.read_index(str(folder / INDEX_FILE))
+        except RuntimeError as err:
+            raise ModelRefused(
+                f"{folder / INDEX_FILE} was written by {self.built.library} and cannot be read by "
+                f"{package_version('faiss-cpu')}",
+                mend="build the index again: toolkit index build",
+            ) from err
+
+    def search(self, queries: Floats, k: int, effort: int) -> tuple[NDArray[np.int64], Floats]:
+        """Ids and scores [queries, k], the best first; -1 where the index holds, or finds, fewer. Raises UsageError."""
+        if k < 1:
+            raise UsageError(f"k is {k}; expected 1 or more neighbours")
+        if queries.ndim != 2 or queries.shape[1] != self.built.dimension:
+            raise UsageError(
+                f"queries of shape {list(queries.shape)} for an index of {self.built.dimension} dimensions"
+            )
+        found = min(k, self.built.count)
+        scores, places = self._index.search(queries, found, params=_search_parameters(self.built.spec, effort))
+        ids = np.where(places >= 0, self.ids[places], -1)
+        missing = ((0, 0), (0, k - found))
+        worst = np.inf if self.built.spec.metric == "l2" else -np.inf
+        return np.pad(ids, missing, constant_values=-1), np.pad(scores, missing, constant_values=worst)
+
+
+def exact_neighbours(
+    vectors: Floats, queries: Floats, k: int, *, metric: Metric = "l2", ids: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int64], Floats]:
+    """The true neighbours by comparing every pair: ids and scores [queries, k], the best first, -1 beyond the count.
+
+    Scores are squared distances (l2, small is near) or products (inner_product, large is near), as FAISS gives them.
+    """
+    faiss = require("faiss")
+    found = min(k, len(vectors))
+    scores, places = faiss.knn(queries, vectors, found, metric=_metric(faiss, metric))
+    named = places if ids is None else ids[places]
+    missing = ((0, 0), (0, k - found))
+    worst = np.inf if metric == "l2" else -np.inf
+    return np.pad(named, missing, constant_values=-1), np.pad(scores, missing, constant_values=worst)
+
+
+def _metric(faiss: Any, metric: Metric) -> Any:
+    return faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
+
+
+def _search_parameters(spec: IndexSpec, effort: int) -> Any:
+    """FAISS's parameters of one search; None where there is nothing to choose."""
+    faiss = require("faiss")
+    if spec.kind == "hnsw":
+        return faiss.SearchParametersHNSW(efSearch=effort)
+    return None if spec.kind == "flat" else faiss.SearchParametersIVF(nprobe=effort)
+
+
+def _checked_recall(index: Any, vectors: Floats, spec: IndexSpec) -> float:
+    chosen = vectors[np.random.default_rng(0).integers(0, len(vectors), min(CHECKED, len(vectors)))]
+    k = min(CHECK_K, len(vectors))
+    _, places = index.search(chosen, k, params=_search_parameters(spec, CHECK_EFFORT))
+    truth, _ = exact_neighbours(vectors, chosen, k, metric=spec.metric)
+    return float(recall(places, truth).mean())
