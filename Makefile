@@ -5,7 +5,7 @@
 PYTHON := $(shell for p in python3 python3.11 python3.12; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo "$$p"; break; }; done)
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
-EXTRAS := $(RUNTIME),embedded,vision,pytorch,sklearn,huggingface,docker,report,workshop,test
+EXTRAS := $(RUNTIME),embedded,vision,pytorch,sklearn,huggingface,recsys,loadgen,docker,report,workshop,test
 BIN := .venv/bin
 READY := .venv/ready-$(RUNTIME)
 
@@ -13,8 +13,8 @@ demo: setup  ## A customer's model to a decision, a report and a bundle. Any ver
 	@$(BIN)/toolkit run pocs/vision || test $$? -eq 1
 
 test: lint  ## What continuous integration runs.
-	$(BIN)/python -m pytest -m "not slow"
-	POC_FAST=1 $(BIN)/python -m pytest --nbval-lax notebooks
+	$(BIN)/python -m pytest -m "not slow and not timing" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "timing and not slow"
 
 lab: setup  ## The guided notebooks.
 	$(BIN)/jupyter lab notebooks/10-vision.ipynb
@@ -39,7 +39,7 @@ $(READY): pyproject.toml constraints.txt
 	@test "$(RUNTIME)" = gpu || $(BIN)/python -m pip config list | grep -qE 'index|find-links' \
 	|| echo "Note: PyTorch from the default index brings several GB of CUDA libraries; for the CPU build interrupt this" \
 	"and set PIP_EXTRA_INDEX_URL to PyTorch's CPU index (pytorch.org: Get Started, Pip, CPU)."
-	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	$(BIN)/python -m pip install --no-compile --progress-bar off --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	@touch $@
 
 clean:

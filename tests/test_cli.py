@@ -59,8 +59,6 @@ def test_from_a_model_to_one_answer_by_single_verbs(tmp_path: Path) -> None:
         assert {"p50_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms"} <= point["latency"].keys()
         assert point["throughput_per_s"] > 0
         assert point["verdict"] == "PASS"
-    unmet = toolkit("sweep", "net", "--concurrency", "1", "--duration", "500ms", "--slo", "p50=1us", cwd=tmp_path)
-    assert unmet.returncode == 1, unmet.stderr
 
 
 def test_a_wrong_weight_in_the_exported_model_fails_parity(tmp_path: Path) -> None:
@@ -90,6 +88,8 @@ BAD = {
     "a bad input": (["inspect", "net.onnx", "--input", "x"], 2, "NAME:DTYPE"),
     "no unit": (["sweep", "net", "--duration", "10"], 2, "unit"),
     "a bad list": (["sweep", "net", "--concurrency", "1,x"], 2, "1,2,4"),
+    "two kinds of load": (["sweep", "net", "--concurrency", "1", "--rate", "5"], 2, "two kinds of load"),
+    "no such arrival": (["sweep", "net", "--rate", "5", "--arrival", "often"], 2, "poisson"),
     "an SLO without a limit": (["sweep", "net", "--slo", "p99"], 2, "p99"),
     "nobody listens": (["infer", "net", "--url", "http://127.0.0.1:9"], 4, "127.0.0.1:9"),
     "an unknown key": (["run", "pocs/bad"], 2, "did you mean 'loads'"),

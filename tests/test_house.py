@@ -48,7 +48,8 @@ def test_a_missing_extra_is_named_with_its_command(module: str, extra: str) -> N
 
 
 def commands(group: typer.Typer, prefix: str = "toolkit") -> list[str]:
-    found = [f"{prefix} {c.name or c.callback.__name__}" for c in group.registered_commands]
+    names = [c.name or c.callback.__name__.replace("_", "-") for c in group.registered_commands]
+    found = [f"{prefix} {name}" for name in names]
     for sub in group.registered_groups:
         found += commands(sub.typer_instance, f"{prefix} {sub.name}")
     return found

@@ -27,6 +27,7 @@ def without_network() -> list[str]:
     "name",
     [
         "vision",
+        "recsys",
         pytest.param("vision-resnet50", marks=pytest.mark.slow),
     ],
 )
@@ -43,6 +44,10 @@ def test_a_poc_runs_from_its_folder_to_its_report(name: str, tmp_path: Path) -> 
         task = parity["result"]["task"]
         assert (task["samples"], task["disagreements"]) == (HELD_OUT[name], 0)
         assert task["answers"] == task["reference"] > 0.95
+    if name == "recsys":
+        recall = json.loads((run / "recall" / "nearest_items" / "recall.json").read_text())
+        assert recall["outcome"] == "PASS" and recall["k"] == 100
+        assert parity["result"]["task"]["disagreements"] == 0
     html = (run / "report.html").read_text()
     shown = re.sub(r'<script type="application/json".*?</script>', "", html, flags=re.DOTALL)
     assert not re.search(r'(?:src|href)\s*=\s*["\']?(?:https?:)?//', shown)

@@ -36,8 +36,10 @@ def save_model(path: Path, *, leaks: bool = False) -> Path:
     return path
 
 
-def write_poc(folder: Path, *, candidates: int = 2, loads: int = 2, duration_s: float = 0.6) -> Path:
-    """A PoC folder around the small model."""
+def write_poc(
+    folder: Path, *, candidates: int = 2, loads: int = 2, rates: tuple[float, ...] = (), duration_s: float = 0.6
+) -> Path:
+    """A PoC folder around the small model; `loads` closed loops, and an open one for each of `rates`."""
     folder.mkdir(parents=True, exist_ok=True)
     save_model(folder / "model.onnx")
     config = {"max_batch_size": 8, "parameters": {"intra_op_thread_count": 1}}
@@ -50,7 +52,10 @@ def write_poc(folder: Path, *, candidates: int = 2, loads: int = 2, duration_s: 
         "title": "A small model",
         "models": {"net": {"source": "model.onnx", "config": config}},
         "slo": "throughput=1",
-        "loads": [{"clients": 2 + n, "duration_s": duration_s, "warmup_s": 0.1} for n in range(loads)],
+        "loads": [
+            {"duration_s": duration_s, "warmup_s": 0.1} | kind
+            for kind in (*({"clients": 2 + n} for n in range(loads)), *({"rate_per_s": rate} for rate in rates))
+        ],
         "search": {"candidates": delays},
     }
     write_text(folder / "poc.yaml", yaml.safe_dump(data))

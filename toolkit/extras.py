@@ -15,6 +15,7 @@ EXTRA_OF = {
     "h5py": "recsys",
     "pyarrow": "recsys",
     "ipywidgets": "workshop",
+    "mlperf_loadgen": "loadgen",
     "onnxruntime": "cpu",
     "onnxscript": "pytorch",
     "PIL": "vision",

@@ -16,6 +16,7 @@ from toolkit.errors import ConfigurationError, UsageError
 from toolkit.export.parity import Tolerance
 from toolkit.families import FAMILIES
 from toolkit.families.family import Family
+from toolkit.index.spec import IndexSpec
 from toolkit.load.pattern import Load
 from toolkit.load.slo import Slo, slo_from_text
 from toolkit.records import SCHEMA, from_data, read_yaml
@@ -48,10 +49,41 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSpec:
-    """One python-backend step of the toolkit's; its settings are the `parameters` of `config`."""
+    """One python-backend step of the toolkit's; its settings are the `parameters` of `config`.
+
+    `files` names the entry under `data` or `indexes` that holds the files which the step serves.
+    """
 
     step: str
     config: dict[str, Any] = field(default_factory=dict)
+    files: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSpec:
+    """Arrays that a function of the PoC makes, as `FILE.py:FUNCTION`.
+
+    Each name in `needs`, of a model, an index or other data, is an argument of the function: the folder where it lies.
+    """
+
+    source: str
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexOptions:
+    """A vector index over the array `vectors` of an entry under `data`, with `ids` where it makes these.
+
+    `recall` is the share of true neighbours that it must find as it is served, for the vectors `queries` of the same
+    data, or for its own where it makes none.
+    """
+
+    data: str
+    build: IndexSpec
+    recall: float
+    vectors: str = "vectors"
+    ids: str = "ids"
+    queries: str = "queries"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +103,25 @@ class ParityOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PocFile:
-    """poc.yaml, key by key."""
+    """poc.yaml, key by key.
+
+    `arguments` are handed to those functions of the PoC's own code that name them: sizes, seeds, paths.
+    `questions` names an entry under `data` whose arrays `input.NAME` and `answer.NAME`, a row each, are what is asked
+    and what must be answered, by code of the customer's own; `label`, if any, is the truth by the family's metric.
+    `quality` names one whose arrays `metric` and `system` (texts) and `value` [metrics, systems] the report shows.
+    """
 
     family: str
     title: str
     models: dict[str, ModelSpec]
     loads: tuple[Load, ...]
     slo: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, DataSpec] = field(default_factory=dict)
+    indexes: dict[str, IndexOptions] = field(default_factory=dict)
     steps: dict[str, StepSpec] = field(default_factory=dict)
+    questions: str | None = None
+    quality: str | None = None
     pipeline: Pipeline | None = None
     search: Search = field(default_factory=Search)
     parity: ParityOptions = field(default_factory=ParityOptions)
@@ -107,9 +150,18 @@ class Poc:
         return [n for n in names if n in self.file.models][-1]
 
     @property
+    def served_indexes(self) -> dict[str, str]:
+        """The entries that serve an index, with the name of that index."""
+        return {n: s.files for n, s in self.file.steps.items() if s.files in self.file.indexes}
+
+    @property
     def candidates(self) -> tuple[Candidate, ...]:
         """The configurations to measure, in the order of poc.yaml."""
         return tuple(Candidate(name=n, config=c) for n, c in self.file.search.candidates.items())
+
+    def data_source_of(self, name: str) -> str:
+        """The FILE:FUNCTION text of an entry under `data`, its path made absolute."""
+        return str(self.folder / self.file.data[name].source)
 
     def source_of(self, model: str) -> str:
         """The MODEL text of a model, its path made absolute."""
@@ -221,9 +273,27 @@ def _check(poc: Poc, path: Path) -> None:
     for step in file.pipeline.steps if file.pipeline else ():
         if step.model not in entries:
             raise ConfigurationError(f"{path}: pipeline step '{step.model}' is neither under models nor under steps")
+    _check_made(file, path)
     for name, config in file.search.candidates.items():
         for entry in config:
             if entry not in entries:
                 raise ConfigurationError(
                     f"{path}: search.candidates.{name}.{entry} is not an entry; entries: {', '.join(sorted(entries))}"
                 )
+
+
+def _check_made(file: PocFile, path: Path) -> None:
+    """Whether all that `data`, `indexes`, `steps` and `questions` name is made here, and under one name."""
+    names = [*file.models, *file.data, *file.indexes]
+    made = set(names)
+    wanted = [(f"data.{n}.needs", need) for n, d in file.data.items() for need in d.needs]
+    wanted += [(f"indexes.{n}.data", i.data) for n, i in file.indexes.items()]
+    wanted += [(f"steps.{n}.files", s.files) for n, s in file.steps.items() if s.files]
+    wanted += [(key, name) for key in ("questions", "quality") if (name := getattr(file, key))]
+    for where, name in wanted:
+        if name not in made:
+            known = ", ".join(sorted(made))
+            raise ConfigurationError(f"{path}: {where} names '{name}', which is not made here; there are: {known}")
+    for name in made:
+        if names.count(name) > 1:
+            raise ConfigurationError(f"{path}: '{name}' stands for two of models, data and indexes")

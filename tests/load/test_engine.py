@@ -7,38 +7,29 @@ import os
 import signal
 import subprocess
 import sys
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from engine_checks import INFER, assert_in_order, kinds, request
 
 from toolkit.errors import ServerTrouble, UsageError
-from toolkit.load.engine import LOST_AFTER_TICKS, drive
-from toolkit.load.null_server import ANSWER, Behaviour, null_server
-from toolkit.load.outcome import kind_of
+from toolkit.load.engine import drive
+from toolkit.load.null_server import ANSWER, Behaviour, NullServer, null_requests, null_server
 from toolkit.load.pattern import Concurrency
-from toolkit.load.request_records import Records, read_records
+from toolkit.load.request_records import read_records
+from toolkit.load.socket_connection import TICK_S
 from toolkit.serve.server import Endpoint
 
-
-def request(path: str, body: bytes) -> bytes:
-    return f"POST {path} HTTP/1.1\r\nHost: null\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-INFER = [request("/v2/models/null/infer", bytes([index]) * 64) for index in range(3)]
 SHORT = Concurrency(clients=4, duration_s=0.5, warmup_s=0.1)
 
 
-def kinds(records: Records) -> Counter[str]:
-    return Counter(kind_of(status) for status in records.status.tolist())
-
-
-def assert_in_order(records: Records) -> None:
-    assert (np.diff(records.intended_ns) >= 0).all()
-    assert (records.intended_ns <= records.sent_ns).all()
-    assert (records.sent_ns <= records.first_ns).all()
-    assert (records.first_ns <= records.done_ns).all()
+@pytest.fixture(scope="module")
+def server() -> Iterator[NullServer]:
+    """A null server of 2 ms."""
+    with null_server(Behaviour(service_s=0.002)) as server:
+        yield server
 
 
 def test_known_service_time() -> None:
@@ -56,24 +47,22 @@ def test_known_service_time() -> None:
     assert_in_order(records)
 
 
-def test_payloads_rotate_and_answers_are_sampled() -> None:
+def test_payloads_rotate_and_answers_are_sampled(server: NullServer) -> None:
     seen: list[tuple[int, int | None, bytes]] = []
-    with null_server(Behaviour(service_s=0.001)) as server:
-        records = drive(server.endpoint, INFER, SHORT, check=lambda *answer: seen.append(answer) or True)
+    records = drive(server.endpoint, INFER, SHORT, check=lambda *answer: seen.append(answer) or True)
     assert np.ptp(np.bincount(records.payload)) <= SHORT.clients
     assert {payload for payload, *_ in seen} == {0, 1, 2}
     assert {(header_length, body) for _, header_length, body in seen} == {(len(ANSWER) - 4, ANSWER)}
     assert records.checked == len(seen) == len(records.answers) < len(records.status)
 
 
-def test_wrong_answers_are_a_class_of_error() -> None:
+def test_wrong_answers_are_a_class_of_error(server: NullServer) -> None:
     def check(payload: int, header_length: int | None, body: bytes) -> bool:
         if payload == 2:
             raise ServerTrouble("unreadable")
         return payload == 0
 
-    with null_server(Behaviour(service_s=0.002)) as server:
-        records = drive(server.endpoint, INFER, SHORT, check=check)
+    records = drive(server.endpoint, INFER, SHORT, check=check)
     wrong = records.payload[records.status == -5]
     assert set(wrong.tolist()) == {1, 2}
     assert kinds(records)["wrong answer"] == sum(answer.payload != 0 for answer in records.answers)
@@ -109,6 +98,22 @@ def test_other_framings_are_no_errors(framing: str) -> None:
     assert records.checked > 3
 
 
+def test_the_time_of_every_response_of_a_stream_is_kept() -> None:
+    behaviour = Behaviour(responses=5, ttft_s=0.004, itl_s=0.002, capacity=4)
+    with null_server(behaviour) as server:
+        records = drive(server.endpoint, null_requests(4, streamed=True), SHORT, protocol="sse")
+    count = len(records.status)
+    assert kinds(records) == {"HTTP 200": count}
+    assert records.responses.tolist() == [5] * count
+    response_ns = records.response_ns.reshape(count, 5)
+    assert (np.diff(response_ns, axis=1) >= 0).all()
+    assert (records.first_ns == response_ns[:, 0]).all()
+    assert (records.sent_ns + 4_000_000 <= records.first_ns).all(), "the first comes no earlier than it was made"
+    assert (response_ns[:, -1] <= records.done_ns).all()
+    assert np.median(response_ns[:, -1] - records.first_ns) > 4 * 2_000_000 / 2, "one after the other, not at the end"
+    assert_in_order(records)
+
+
 def test_large_requests_to_a_slow_reader_arrive_whole() -> None:
     """12 MB do not fit into the sockets' buffers: the request goes out, and its echo comes back, in many parts."""
     bodies = [np.random.default_rng(seed).bytes(12 << 20) for seed in range(2)]
@@ -137,7 +142,7 @@ def test_a_server_that_dies_ends_the_point_and_the_records_are_kept() -> None:
     assert records.ended == "server lost"
     assert found["HTTP 200"] > 50
     assert 1 <= found["connection closed"] <= 4
-    assert 0 < found["connection refused"] <= 4 * (LOST_AFTER_TICKS + 1)
+    assert 0 < found["connection refused"] <= 4 * (1.0 / TICK_S + 3)
     assert records.window_start_ns < records.window_end_ns < records.window_start_ns + 50_000_000_000
 
 
@@ -150,6 +155,7 @@ def test_a_server_that_was_never_there() -> None:
 
 SCRIPT = """
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from toolkit.load.engine import drive
 from toolkit.load.pattern import Concurrency
@@ -166,14 +172,13 @@ write_records(Path(sys.argv[2]), drive(Endpoint(http=sys.argv[1]), [request], lo
 """
 
 
-def test_ctrl_c_ends_the_point_and_keeps_it(tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_point_and_keeps_it(server: NullServer, tmp_path: Path) -> None:
     place = tmp_path / "records.npz"
-    with null_server(Behaviour(service_s=0.002)) as server:
-        command = [sys.executable, "-c", SCRIPT, server.endpoint.http, str(place)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None and process.stdout.readline() == "driving\n"
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+    command = [sys.executable, "-c", SCRIPT, server.endpoint.http, str(place)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "driving\n"
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
     assert process.returncode == 0
     records = read_records(place)
     assert records.interrupted
@@ -181,17 +186,15 @@ def test_ctrl_c_ends_the_point_and_keeps_it(tmp_path: Path) -> None:
     assert records.window_end_ns - records.window_start_ns < 30_000_000_000
 
 
-def test_the_collector_is_left_as_it_was() -> None:
-    with null_server(Behaviour()) as server:
-        drive(server.endpoint, INFER, Concurrency(clients=1, duration_s=0.1, warmup_s=0.0))
+def test_the_collector_is_left_as_it_was(server: NullServer) -> None:
+    drive(server.endpoint, INFER, Concurrency(clients=1, duration_s=0.1, warmup_s=0.0))
     assert gc.isenabled() and gc.get_freeze_count() == 0
 
 
-def test_progress_reaches_the_end() -> None:
+def test_progress_reaches_the_end(server: NullServer) -> None:
     seen: list[tuple[float, int]] = []
-    with null_server(Behaviour(service_s=0.005)) as server:
-        load = Concurrency(clients=2, duration_s=0.3, warmup_s=0.1)
-        records = drive(server.endpoint, INFER, load, progress=lambda *now: seen.append(now))
+    load = Concurrency(clients=2, duration_s=0.3, warmup_s=0.1)
+    records = drive(server.endpoint, INFER, load, progress=lambda *now: seen.append(now))
     assert [share for share, _ in seen] == sorted(share for share, _ in seen)
     assert seen[0][1] == 0 and seen[-1][0] == 1.0
     assert 0 < seen[-1][1] <= len(records.status)

@@ -10,8 +10,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from toolkit.load.http import HttpConnection, Poller, address_of
+from toolkit.errors import ServerTrouble, UsageError
+from toolkit.load.connection import address_of
+from toolkit.load.http import HttpConnection
 from toolkit.load.outcome import CONNECTION_CLOSED, MALFORMED_RESPONSE, PENDING
+from toolkit.load.socket_connection import Poller
 from toolkit.serve.server import Endpoint
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -103,3 +106,17 @@ def test_what_is_no_answer(answer: bytes) -> None:
     with answering(answer) as connection:
         assert exchange(connection) == MALFORMED_RESPONSE
         assert not connection.is_connected
+
+
+def test_a_name_of_several_addresses_is_the_one_where_somebody_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert address_of(Endpoint(http=f"localhost:{port}")).place[:2] == ("127.0.0.1", port)
+
+
+def test_addresses_that_are_not_known() -> None:
+    with pytest.raises(ServerTrouble, match=r"name\.invalid"):
+        address_of(Endpoint(http="name.invalid:8000"))
+    with pytest.raises(UsageError, match="only 127") as caught:
+        address_of(Endpoint(http="127.0.0.1:8000"), "grpc")
+    assert "grpc://" in caught.value.mend

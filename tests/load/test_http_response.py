@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.load.http_response import body_of, chunks, parse_head
+from toolkit.load.http_response import ChunkedBody, parse_head
 from toolkit.load.outcome import MALFORMED_RESPONSE
 
 
@@ -34,23 +34,35 @@ def test_heads(
     assert (found.is_chunked, found.keeps_alive) == (is_chunked, keeps_alive)
 
 
-CHUNKED = parse_head(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-
-
 @pytest.mark.parametrize(
-    ("raw", "body"),
+    ("raw", "content"),
     [
         (b"3\r\nabc\r\n0\r\n\r\n", b"abc"),
         (b"3\r\nabc\r\nA;name=value\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n", b"abc0123456789"),
         (b"4\r\na\r\nb\r\n0\r\n\r\n", b"a\r\nb"),
+        (b"03 \r\nabc\r\n000\r\n\r\n", b"abc"),
         (b"0\r\n\r\n", b""),
     ],
 )
-def test_chunks_put_together_and_every_prefix_is_unfinished(raw: bytes, body: bytes) -> None:
-    assert chunks(raw, 0)[1] == len(raw)
-    assert body_of(CHUNKED, raw) == body
-    assert all(chunks(raw[:length], 0)[1] is None for length in range(len(raw)))
+def test_chunks_in_pieces_of_every_size(raw: bytes, content: bytes) -> None:
+    for size in range(1, len(raw) + 1):
+        body, found = ChunkedBody(), b""
+        for start in range(0, len(raw), size):
+            assert body.length is None
+            found += body.take(raw[start : start + size])
+        assert (found, body.length) == (content, len(content))
 
 
-def test_malformed_chunk() -> None:
-    assert chunks(b"xyz\r\nabc\r\n", 0)[1] == -1
+def test_content_is_given_before_its_chunk_is_whole() -> None:
+    body = ChunkedBody()
+    assert [body.take(piece) for piece in (b"6", b"\r", b"\nab", b"cd", b"ef\r", b"\n2\r\ngh")] == [
+        b"", b"", b"ab", b"cd", b"ef", b"gh"
+    ]  # fmt: skip
+    assert body.length is None
+
+
+@pytest.mark.parametrize("raw", [b"xyz\r\nabc\r\n", b"-1\r\n", b"0x3\r\nabc\r\n", b"\r\n", b"0\r\n\r\nmore"])
+def test_malformed_chunks(raw: bytes) -> None:
+    body = ChunkedBody()
+    body.take(raw)
+    assert body.length == -1

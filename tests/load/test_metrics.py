@@ -7,12 +7,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from toolkit.load.goodput import goodput_of
 from toolkit.load.measurement import Measurement, ModelSplit
 from toolkit.load.metric_table import METRICS, metric_named
 from toolkit.load.metrics import distribution, measurement_from_records, time_split
 from toolkit.load.outcome import CONNECTION_REFUSED, TIMED_OUT, WRONG_ANSWER
-from toolkit.load.pattern import Concurrency
+from toolkit.load.pattern import Concurrency, RequestRate
+from toolkit.load.queue_model import Queue, finish_times_s
+from toolkit.load.request_metrics import request_metric
 from toolkit.load.request_records import Records
+from toolkit.load.slo import TimeLimit
 from toolkit.records import from_data, to_data
 
 LOAD = Concurrency(clients=1)
@@ -88,6 +92,12 @@ def test_errors_are_counted_by_class_and_kept_out_of_latency(records_of: Make) -
         ({"status": CONNECTION_REFUSED}, "NoAnswers", False),
         ({"latencies_s": np.linspace(0.01, 0.012, 1000)}, "Drifting", True),
         ({"latencies_s": np.linspace(0.01, 0.0105, 1000)}, None, True),
+        ({"latencies_s": [0.02] * 50 + [0.01] * 950}, "WarmingUp", True),
+        ({"connections": 600, "window_s": (1.0, 10.0)}, "WarmingUp", True),
+        ({"connections": 40, "window_s": (1.0, 10.0)}, None, True),
+        ({"connections": 8, "connection_waits": 3}, "ConnectionLimit", True),
+        ({"client_cpu_ns": 14_000_000_000, "busiest_cpu_ns": 5_000_000_000, "processes": 3}, None, True),
+        ({"client_cpu_ns": 14_000_000_000, "busiest_cpu_ns": 7_500_000_000, "processes": 2}, "ClientLimited", False),
     ],
 )
 def test_warnings(records_of: Make, changes: dict[str, object], kind: str | None, is_valid: bool) -> None:
@@ -95,6 +105,74 @@ def test_warnings(records_of: Make, changes: dict[str, object], kind: str | None
     measured = measurement_from_records(records_of(**(steady | changes)), LOAD)
     assert measured.is_valid == is_valid
     assert kinds(measured) - {"TooFewSamples", "ServerErrors" if kind != "ServerErrors" else ""} == ({kind} - {None})
+
+
+OPEN_LOAD = RequestRate(rate_per_s=100.0)
+
+
+@pytest.mark.parametrize(
+    ("lag_s", "waits", "kind", "is_valid"),
+    [
+        (0.0001, 0, None, True),
+        (0.0009, 0, "ClientLimited", True),
+        (0.0021, 0, "ClientLimited", False),
+        (0.0021, 5, "ConnectionLimit", True),
+    ],
+)
+def test_late_sends_of_an_open_loop(
+    records_of: Make, lag_s: float, waits: int, kind: str | None, is_valid: bool
+) -> None:
+    """The median latency is 5 ms, so 0.5 ms are told, and 1 ms is too much."""
+    records = records_of(np.random.default_rng(0).uniform(0.0049, 0.0051, 2000), connection_waits=waits, connections=1)
+    records.sent_ns[::50] += int(lag_s * 1e9)
+    measured = measurement_from_records(records, OPEN_LOAD)
+    assert kinds(measured) - {"TooFewSamples"} == {kind} - {None} and measured.is_valid == is_valid
+    assert measured.client.send_lag_p99_s == pytest.approx(lag_s)
+    closed = measurement_from_records(records, LOAD)
+    assert closed.client.send_lag_p99_s is None and closed.offered_per_s is None
+
+
+@pytest.mark.parametrize(("service_s", "is_achieved"), [(0.008, True), (0.0099, True), (0.012, False)])
+def test_an_offered_rate_that_is_not_achieved(records_of: Make, service_s: float, is_achieved: bool) -> None:
+    intended = np.arange(2000) * 10_000_000
+    done = (finish_times_s(Queue(service_s=service_s), intended / 1e9) * 1e9).astype(np.int64)
+    records = records_of(
+        np.zeros(2000), intended_ns=intended, sent_ns=intended, done_ns=done, first_ns=done, window_s=(2.0, 20.0)
+    )
+    measured = measurement_from_records(records, OPEN_LOAD)
+    assert measured.offered_per_s == pytest.approx(100)
+    assert ("OfferedNotAchieved" not in kinds(measured)) == is_achieved
+    assert metric_named("throughput.offered").value(measured) == measured.offered_per_s
+
+
+def test_rare_quantiles_are_computed_where_there_are_samples(records_of: Make) -> None:
+    for count, is_there in ((999, False), (1000, True)):
+        found = measurement_from_records(records_of(np.linspace(0.01, 0.011, count)), LOAD)
+        assert (metric_named("latency.p99.9").value(found) is not None) == is_there
+
+
+def test_goodput(records_of: Make) -> None:
+    latencies = np.where(np.arange(1000) % 10 == 0, 0.03, 0.01)
+    records = records_of(latencies, status=np.where(np.arange(1000) % 100 == 5, 503, 200))
+    within = (TimeLimit(metric="latency", limit_s=0.02), TimeLimit(metric="service", limit_s=0.02))
+    found = goodput_of(within, records)
+    assert found is not None and found.share == pytest.approx(0.89)
+    assert found.per_s == pytest.approx(890 / latencies.sum(), rel=1e-3)
+    assert found.low_share < 0.89 < found.high_share and found.low_per_s < found.per_s < found.high_per_s
+    assert goodput_of((TimeLimit(metric="ttft", limit_s=0.02),), records) is None
+    assert goodput_of(within, records_of([0.1] * 10, window_s=(5.0, 6.0))) is None
+
+
+def test_times_of_a_stream(records_of: Make) -> None:
+    """Three responses, one, none."""
+    records = records_of(
+        [0.1, 0.1, 0.1],
+        responses=np.array([3, 1, 0], np.int32),
+        response_ns=np.array([20, 30, 60, 150], np.int64) * 1_000_000,
+    )
+    assert request_metric("ttft").times_s(records).tolist() == pytest.approx([0.02, 0.05, np.inf])
+    tpot = request_metric("tpot").times_s(records)
+    assert tpot[0] == pytest.approx(0.02) and np.isnan(tpot[1:]).all()
 
 
 def test_cache_hits_are_named(records_of: Make) -> None:
@@ -149,6 +227,6 @@ def test_the_metric_table(records_of: Make) -> None:
     assert len(set(names)) == len(names)
     assert all(metric.formula and metric.unit for metric in METRICS)
     unknown = {metric.name for metric in METRICS if metric.value(measured) is None}
-    assert unknown == {"batch_size.mean"}
+    assert unknown == {"batch_size.mean", "throughput.offered", "client.send_lag_p99"}
     assert metric_named("latency.p99").value(measured) == pytest.approx(0.010)
     assert metric_named("throughput.mean").value(measured) == pytest.approx(100, rel=0.01)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from toolkit.errors import UsageError
-from toolkit.load.slo import criterion_text, slo_from_text
+from toolkit.load.request_metrics import REQUEST_METRICS
+from toolkit.load.slo import TIMES, criterion_text, slo_from_text
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,9 @@ from toolkit.load.slo import criterion_text, slo_from_text
         ("throughput=100", [("throughput", "mean", 100.0)]),
         ("throughput.mean = 100/s", [("throughput", "mean", 100.0)]),
         ("errors=0.1%", [("errors", "rate", 0.001)]),
+        ("ttft.p99=200ms,tpot.mean=50ms", [("ttft", "p99", 0.2), ("tpot", "mean", 0.05)]),
+        ("goodput(ttft=200ms, tpot=50ms)=0.95,p99=1s", [("goodput", "rate", 0.95), ("latency", "p99", 1.0)]),
+        ("goodput.rate (latency=50ms) = 95 %", [("goodput", "rate", 0.95)]),
         ("p90=5ms, throughput=1e3,errors.rate=1 %", [("latency", "p90", 0.005), ("throughput", "mean", 1000.0),
                                                     ("errors", "rate", 0.01)]),
     ],
@@ -42,7 +46,15 @@ def test_read(text: str, criteria: list[tuple[str, str, float]]) -> None:
         ("p0=20ms", "no statistic of latency"),
         ("p100=20ms", "no statistic of latency"),
         ("median=20ms", "'median' is no statistic"),
-        ("ttft.p99=20ms", "'ttft.p99' is no statistic"),
+        ("first.p99=20ms", "'first.p99' is no statistic"),
+        ("ttft=20ms", "no statistic is given"),
+        ("goodput=0.9", "needs the times"),
+        ("goodput()=0.9", "expected each limit"),
+        ("goodput(p99=20ms)=0.9", "expected each limit"),
+        ("goodput(latency=20)=0.9", "no unit"),
+        ("goodput(latency=20ms)=0", "more than 0"),
+        ("goodput(latency=20ms)=95", "less than 1"),
+        ("goodput(latency=20ms)=", "not a number"),
         ("p99=0ms", "more than 0"),
         ("throughput=fast", "not a number"),
         ("throughput=-1", "more than 0"),
@@ -58,3 +70,13 @@ def test_refused_with_a_mend(text: str, complaint: str) -> None:
         slo_from_text(text)
     assert complaint in found.value.message
     assert found.value.mend
+
+
+def test_goodput_holds_its_times() -> None:
+    (criterion,) = slo_from_text("goodput(ttft=200ms,tpot=50ms)=0.95").criteria
+    assert [(bound.metric, bound.limit_s) for bound in criterion.within] == [("ttft", 0.2), ("tpot", 0.05)]
+    assert criterion_text(criterion) == "goodput(ttft=200ms,tpot=50ms)=0.95"
+
+
+def test_every_declared_time_can_be_limited() -> None:
+    assert tuple(metric.name for metric in REQUEST_METRICS) == TIMES

@@ -1,8 +1,9 @@
-"""The verdict rule: its tables, its rules of composition, and its error rates on simulated queues."""
+"""The verdict: its tables and its rules of composition. Its error rates have a file of their own."""
 
 from __future__ import annotations
 
-from collections import Counter
+import dataclasses
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -15,7 +16,6 @@ from toolkit.load.outcome import TIMED_OUT
 from toolkit.load.pattern import Concurrency
 from toolkit.load.request_records import Records
 from toolkit.load.slo import slo_from_text
-from toolkit.load.statistics import binomial_at_most
 from toolkit.load.verdict import CONFIDENCE, Verdict, judge, overall
 
 Make = Callable[..., Records]
@@ -42,11 +42,11 @@ def with_misses(requests: int, misses: int) -> NDArray[np.float64]:
     ("misses", "needed"), [(0, 459), (1, 662), (2, 838), (5, 1307), (10, 2010), (20, 3304), (50, 6898), (100, 12571)]
 )
 def test_early_stopping_of_loadgen_on_independent_requests(records_of: Make, misses: int, needed: int) -> None:
-    """tau of independent requests is estimated at 1 to 1.3: two thirds more pass for sure, one fewer never does."""
-    assert judged("p99=20ms", records_of(with_misses(needed - 1, misses))).outcome == "UNDECIDED"
-    verdict = judged("p99=20ms", records_of(with_misses(needed * 5 // 3, misses)))
+    """tau of independent requests is estimated at 1 to 3: four times as many pass for sure, one fewer never does."""
+    assert judged("p99=12ms", records_of(with_misses(needed - 1, misses))).outcome == "UNDECIDED"
+    verdict = judged("p99=12ms", records_of(with_misses(4 * needed, misses)))
     assert (verdict.outcome, verdict.over_limit, verdict.confidence) == ("PASS", misses, CONFIDENCE)
-    assert verdict.samples == needed * 5 // 3 >= verdict.effective_samples >= verdict.samples / 1.6
+    assert verdict.samples == 4 * needed >= verdict.effective_samples >= verdict.samples / 3.5
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,9 @@ def test_the_symmetric_rule(records_of: Make, requests: int, misses: int, outcom
 def test_an_undecided_verdict_says_how_much_more_it_takes(records_of: Make) -> None:
     verdict = judged("p99=20ms", records_of(with_misses(300, 0)))
     assert (verdict.outcome, verdict.confidence, verdict.high) == ("UNDECIDED", 0.0, None)
-    assert "2 times as many would decide" in verdict.reason
+    times = float(verdict.reason.rpartition("about ")[2].split()[0])
+    assert 1.5 < times < 3
+    assert judged("p99=20ms", records_of(with_misses(math.ceil(1.5 * times * 300), 0))).outcome == "PASS"
     at_the_limit = judged("p99=20ms", records_of(with_misses(3000, 30)))
     assert "too near the limit" in at_the_limit.reason
 
@@ -108,6 +110,54 @@ def test_means_and_throughput(records_of: Make, slo: str, outcome: str) -> None:
     assert verdict.low <= verdict.measured <= verdict.high
 
 
+def test_more_looks_ask_for_more(records_of: Make) -> None:
+    records = records_of(np.random.default_rng(0).exponential(0.01, 3000))
+    for slo in ("p99=60ms", "errors=1%", "mean=10.9ms", "throughput=92"):
+        outcomes = [judge(slo_from_text(slo), measure(records), records, looks=n)[0].outcome for n in (1, 10_000)]
+        assert outcomes == ["PASS", "UNDECIDED"], slo
+
+
+@pytest.mark.parametrize(
+    ("late", "failed", "outcome"), [(20, 10, "PASS"), (300, 10, "FAIL"), (20, 280, "FAIL"), (100, 50, "UNDECIDED")]
+)
+def test_goodput_counts_failures_and_late_requests(records_of: Make, late: int, failed: int, outcome: str) -> None:
+    random = np.random.default_rng(0)
+    chosen = random.choice(3000, late + failed, replace=False)
+    latencies, status = random.uniform(0.005, 0.010, 3000), np.full(3000, 200)
+    latencies[chosen[:late]], status[chosen[late:]] = 0.030, 503
+    verdict = judged("goodput(latency=20ms,service=25ms)=0.95", records_of(latencies, status=status))
+    assert (verdict.outcome, verdict.over_limit) == (outcome, late + failed)
+    assert verdict.measured == pytest.approx(1 - (late + failed) / 3000)
+    assert verdict.low is not None and verdict.high is not None and verdict.low < verdict.measured < verdict.high
+    assert "latency 20ms" in verdict.reason and "service 25ms" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("slo", "outcome"),
+    [
+        ("ttft.p99=5ms", "PASS"),
+        ("ttft.p90=2ms", "FAIL"),
+        ("tpot.mean=3ms", "PASS"),
+        ("tpot.p90=1ms", "FAIL"),
+        ("goodput(ttft=5ms,tpot=3ms)=95%", "PASS"),
+        ("goodput(ttft=5ms,tpot=1ms)=95%", "FAIL"),
+    ],
+)
+def test_times_of_streamed_answers(records_of: Make, slo: str, outcome: str) -> None:
+    """Five responses each: the first after 3 ms, then one every 2 ms or so."""
+    random = np.random.default_rng(0)
+    records = records_of(np.full(2000, 0.02))
+    after_ns = 1_000_000 * (3 + 2 * np.arange(5) + random.uniform(0, 0.3, (2000, 5)))
+    streamed = dataclasses.replace(
+        records,
+        responses=np.full(2000, 5, np.int32),
+        response_ns=(records.intended_ns[:, None] + after_ns).astype(np.int64).ravel(),
+    )
+    assert judged(slo, streamed).outcome == outcome
+    plain = judged(slo, records)
+    assert plain.outcome == "UNDECIDED" and "not streamed" in plain.reason
+
+
 @pytest.mark.parametrize("slo", ["p99=20ms", "mean=20ms", "throughput=1", "errors=1%"])
 def test_too_few_requests(records_of: Make, slo: str) -> None:
     assert judged(slo, records_of([0.01] * 20)).outcome == "UNDECIDED"
@@ -145,60 +195,3 @@ def test_overall(records_of: Make, slo: str, outcome: str) -> None:
     records = records_of(with_misses(2000, 0))
     verdicts = judge(slo_from_text(slo), measure(records), records)
     assert overall(verdicts, measure(records)) == outcome
-
-
-def queue(requests: int, load: float, random: np.random.Generator) -> NDArray[np.float64]:
-    """Latencies of M/D/1 with service time 1 by Lindley's recursion, started in its steady state."""
-    settling = 2000
-    steps = 1.0 - random.exponential(1.0 / load, requests + settling)
-    walk = np.concatenate(([0.0], np.cumsum(steps[:-1])))
-    return (walk - np.minimum.accumulate(walk) + 1.0)[settling:]
-
-
-def simulated(slo: str, load: float, true_share: float, requests: int, runs: int, make: Make) -> Counter[str]:
-    """Outcomes of `slo` ("p99") on queues whose requests exceed the limit with probability `true_share`."""
-    random = np.random.default_rng(11)
-    known = np.concatenate([queue(500_000, load, random) for _ in range(6)])
-    limit = slo_from_text(f"{slo}={np.quantile(known, 1 - true_share):.9f}s")
-    valid = measure(make([0.01] * 100))
-    outcomes = (judge(limit, valid, make(queue(requests, load, random)))[0].outcome for _ in range(runs))
-    return Counter(outcomes)
-
-
-@pytest.mark.parametrize(
-    ("slo", "allowed", "load", "requests"),
-    [("p99", 0.01, 0.5, 3000), ("p99", 0.01, 0.8, 3000), ("p99", 0.01, 0.95, 3000), ("p90", 0.1, 0.8, 1000)],
-)
-def test_errors_at_the_limit_are_no_more_than_stated(
-    records_of: Make, slo: str, allowed: float, load: float, requests: int
-) -> None:
-    found = simulated(slo, load, allowed, requests, 100, records_of)
-    assert found["PASS"] <= 100 * (1 - CONFIDENCE) and found["FAIL"] <= 100 * (1 - CONFIDENCE), found
-
-
-def test_a_true_failure_does_not_pass_on_a_queue(records_of: Make) -> None:
-    """Twice the allowed misses at 80 % load: plain counts pass in every fifth run, effective counts never."""
-    assert simulated("p99", 0.8, 0.02, 3000, 100, records_of)["PASS"] == 0
-    random = np.random.default_rng(5)
-    limit = np.quantile(queue(1_000_000, 0.8, random), 0.98)
-    misses = [int((queue(3000, 0.8, random) > limit).sum()) for _ in range(200)]
-    assert sum(binomial_at_most(t, 3000, 0.01) <= 0.01 for t in misses) > 200 * 0.1
-
-
-@pytest.mark.parametrize(
-    ("load", "true_share", "requests", "outcome"),
-    [(0.5, 0.002, 8000, "PASS"), (0.5, 0.03, 8000, "FAIL"), (0.8, 0.06, 8000, "FAIL")],
-)
-def test_clear_cases_are_decided(records_of: Make, load: float, true_share: float, requests: int, outcome: str) -> None:
-    found = simulated("p99", load, true_share, requests, 30, records_of)
-    assert found[outcome] >= 24, found
-
-
-@pytest.mark.parametrize("load", [0.5, 0.8])
-def test_errors_of_the_mean_are_no_more_than_stated(records_of: Make, load: float) -> None:
-    """The limit is the true mean: 1 + load / (2 (1 - load)) (Pollaczek and Khinchine)."""
-    random = np.random.default_rng(2)
-    limit = slo_from_text(f"mean={1 + load / (2 * (1 - load)):.9f}s")
-    valid = measure(records_of([0.01] * 100))
-    found = Counter(judge(limit, valid, records_of(queue(3000, load, random)))[0].outcome for _ in range(100))
-    assert found["PASS"] <= 100 * (1 - CONFIDENCE) and found["FAIL"] <= 100 * (1 - CONFIDENCE), found

@@ -18,6 +18,7 @@ from toolkit.export.parity import (
     TaskResult,
     Tolerance,
 )
+from toolkit.load.drift import Drift
 from toolkit.load.measurement import (
     BatchCount,
     ClientHealth,
@@ -29,7 +30,7 @@ from toolkit.load.measurement import (
     TimeSplit,
     Warning,
 )
-from toolkit.load.pattern import Concurrency
+from toolkit.load.pattern import Concurrency, Ramp, RequestRate, Trace
 from toolkit.load.slo import Criterion, Slo
 from toolkit.load.verdict import Outcome, Verdict
 from toolkit.report.report import BundleOmitted, BundleWritten, ExportParity, PipelineStep, Report
@@ -331,6 +332,45 @@ def gpu_report() -> Report:
     return make_report(environment=environment(Gpu(name="NVIDIA H200", memory_bytes=141 * 2**30, driver="570.1")))
 
 
+def offered(rate: float, achieved: float, p99_s: float, outcome: Outcome, **changes: Any) -> Point:
+    """A point of an open load."""
+    load = RequestRate(rate_per_s=rate, duration_s=10.0)
+    return point(4, achieved, p99_s, outcome, load=load, offered_per_s=rate, **changes)
+
+
+def open_trials() -> tuple[Trial, ...]:
+    two = {"digits_classifier": {"instance_group": [{"count": 2}]}}
+    rates = ((100.0, 99.8, 0.0081), (200.0, 199.6, 0.0098), (300.0, 299.1, 0.0163), (400.0, 331.0, 0.912))
+    slower = ((100.0, 99.9, 0.0112), (200.0, 200.3, 0.0187), (300.0, 261.7, 0.488), (400.0, 262.0, 1.94))
+    return tuple(
+        Trial(
+            candidate=Candidate(name=name, config=config),
+            points=tuple(offered(r, a, p, "PASS" if p < 0.02 else "FAIL") for r, a, p in measured),
+        )
+        for name, config, measured in (("as-exported", {}, slower), ("two-instances", two, rates))
+    )
+
+
+def open_report() -> Report:
+    return make_report(open_trials())
+
+
+def mixed_report() -> Report:
+    """Closed loops and an open load of each kind; the sweep's first point was another at its end."""
+    closed = (point(1, 96.4, 0.0122, "PASS"), point(4, 239.7, 0.0187, "PASS"))
+    ramp = Ramp(from_per_s=50.0, to_per_s=400.0)
+    trace = Trace(timestamps_s=tuple(n / 150 for n in range(1500)))
+    others = (
+        offered(200.0, 199.6, 0.0191, "PASS"),
+        point(4, 224.0, 0.31, "FAIL", load=ramp, offered_per_s=225.0),
+        point(4, 149.0, 0.0171, "PASS", load=trace, offered_per_s=150.0),
+    )
+    text = "measured again at the end, the p50 with 1 client was 9.1 ms after 7.6 ms at first (+20 %, limit 10 %)"
+    warning = Warning(kind="Drifting", text=text, figure=0.2, threshold=0.1)
+    drift = Drift(load=closed[0].load, first_s=0.0076, again_s=0.0091, warning=warning)
+    return make_report((Trial(candidate=Candidate(name="as-served", config={}), points=closed + others),), drift=drift)
+
+
 REPORTS: dict[str, Callable[..., Report]] = {
     "passed": make_report,
     "undecided": undecided_report,
@@ -339,6 +379,8 @@ REPORTS: dict[str, Callable[..., Report]] = {
     "empty": empty_report,
     "hostile": hostile_report,
     "gpu": gpu_report,
+    "open": open_report,
+    "mixed": mixed_report,
 }
 
 

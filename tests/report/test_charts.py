@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import replace
@@ -68,8 +70,35 @@ def test_text_alternative_of_the_curve(reports: Reports) -> None:
         "as-exported: from 12.2 ms at 96.4 requests/s to 39.4 ms at 262 requests/s over 4 loads. "
         "two-instances: from 12.7 ms at 91.2 requests/s to 31.1 ms at 332 requests/s over 4 loads. "
         "queue-delay-500us: from 13.1 ms at 88 requests/s to 37.7 ms at 272 requests/s over 4 loads. "
-        "The SLO line is at 20 ms. Chosen: two-instances with 4 clients."
+        "The SLO line is at 20 ms. Chosen: two-instances with 4 clients at once."
     )
+
+
+def test_open_loads_are_drawn_over_what_was_offered_and_a_mix_over_what_was_achieved(reports: Reports) -> None:
+    over_offered, mixed = curve(reports["open"]()), curve(reports["mixed"]())
+    assert "Offered rate (requests/s)" in texts(svg(over_offered))
+    assert "Throughput (requests/s)" in texts(svg(mixed))
+    rows = [
+        max((v for layer in c.to_dict()["layer"] if (v := layer.get("data", {}).get("values"))), key=len)
+        for c in (over_offered, mixed)
+    ]
+    assert {row["rate"] for row in rows[0]} == {100.0, 200.0, 300.0, 400.0}
+    assert 224.0 in {row["rate"] for row in rows[1]}
+    assert over_offered.description.startswith(
+        "p99 latency over offered rate. as-exported: from 11.2 ms at 100 requests/s"
+    )
+    assert "Chosen: two-instances with 300 requests/s offered (poisson)." in over_offered.description
+
+
+def test_drawing_builds_no_grammar_that_no_chart_needs() -> None:
+    """jsonschema would at import, for three seconds, where JupyterLab is installed; afterwards it is importable."""
+    script = (
+        "from toolkit.load.slo import slo_from_text\n"
+        "from toolkit.report.charts import latency_throughput_chart\n"
+        "latency_throughput_chart((), slo_from_text('p99=1s')).to_dict()\n"
+        "import sys; sys.exit('rfc3987_syntax' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_the_curve_can_be_drawn_before_the_first_point(reports: Reports) -> None:

@@ -19,7 +19,7 @@ pytest.importorskip("vl_convert", reason="the report needs the `report` extra")
 
 Reports = dict[str, Callable[..., Report]]
 VOID = {"meta", "link", "br", "wbr", "hr", "img", "input"}
-NAMES = ("passed", "undecided", "failed", "invalid", "empty", "hostile", "gpu")
+NAMES = ("passed", "undecided", "failed", "invalid", "empty", "hostile", "gpu", "open", "mixed")
 SECTIONS = (
     "Recommended configuration",
     "Criteria, as written down before the run",
@@ -154,6 +154,11 @@ def test_gpu_figures_are_not(pages: dict[str, str]) -> None:
     assert "Measured on a CPU" not in pages["gpu"]
 
 
+def test_another_machines_figures_carry_no_mark_of_this_one(reports: Reports) -> None:
+    page = render_html(reports["passed"](remote="gpu-box:8000"))
+    assert CPU_MARK not in Document(page).said("p", "strong") and "Machine of the load generator" in page
+
+
 def test_parts_that_are_missing_are_said_to_be_missing(pages: dict[str, str]) -> None:
     said = " ".join(Document(pages["empty"]).said())
     for text in (
@@ -167,6 +172,17 @@ def test_parts_that_are_missing_are_said_to_be_missing(pages: dict[str, str]) ->
         "None: Nothing was measured.",
     ):
         assert text in said
+
+
+def test_an_open_load_is_told_from_a_closed_one(pages: dict[str, str]) -> None:
+    said = {name: " ".join(Document(pages[name]).said()) for name in ("passed", "open", "mixed")}
+    assert "Closed-loop load." in said["passed"] and "with 4 clients at once" in said["passed"]
+    assert "Open-loop load: requests keep to their schedule" in said["open"]
+    assert "with 300 requests/s offered (poisson)" in said["open"]
+    assert "Behaviour above 400 requests/s, the highest rate that was offered." in said["open"]
+    assert "Each simulated client waits" not in said["open"]
+    assert "Closed loops and open loads" in said["mixed"]
+    assert "the whole sweep" in said["mixed"] and "9.1 ms after 7.6 ms" in said["mixed"]
 
 
 def test_hostile_names_are_shown_as_they_are(pages: dict[str, str]) -> None:

@@ -145,13 +145,13 @@ SENTENCES = {
     ),
     "no-go names the nearest": (
         NEGATIVE["FAIL"],
-        "NO-GO: no configuration meets p99 ≤ 20 ms on this CPU; the nearest is 'two' (as deployed) with 1 client at "
-        "once: p99 31 ms (limit 20 ms) at 30 requests/s.",
+        "NO-GO: no configuration meets p99 ≤ 20 ms on this CPU; the nearest is 'two' (as deployed) with 1 client: p99 "
+        "31 ms (limit 20 ms) at 30 requests/s.",
     ),
     "undecided says how much evidence there is": (
         NEGATIVE["UNDECIDED"],
         "UNDECIDED: the measurements do not settle whether any configuration meets p99 ≤ 20 ms on this CPU; the "
-        "nearest is 'two' (as deployed) with 1 client at once: p99 20.5 ms (limit 20 ms) at 30 requests/s, on 400 "
+        "nearest is 'two' (as deployed) with 1 client: p99 20.5 ms (limit 20 ms) at 30 requests/s, on 400 "
         "effective samples. Measure longer.",
     ),
     "invalid says why": (
@@ -179,17 +179,17 @@ def test_the_sentence_names_no_device_that_it_was_not_told() -> None:
 REASONS = {
     "slower": (
         trial("other", point(2, 75, 0.012, "PASS")),
-        "meets the SLO with 25 % less throughput: 75 requests/s with 2 clients, p99 12 ms (limit 20 ms)",
+        "meets the SLO with 25 % less throughput: 75 requests/s with 2 clients at once, p99 12 ms (limit 20 ms)",
     ),
     "within the noise": (
         trial("other", point(2, 95, 0.012, "PASS")),
         "meets the SLO with 5 % less throughput, which one window does not tell apart (10 %): 95 requests/s with "
-        "2 clients, p99 12 ms (limit 20 ms)",
+        "2 clients at once, p99 12 ms (limit 20 ms)",
     ),
     "as fast": (
         trial("other", point(2, 99.9, 0.016, "PASS")),
         "meets the SLO with the same throughput, which one window does not tell apart (10 %): 99.9 requests/s with "
-        "2 clients, p99 16 ms (limit 20 ms)",
+        "2 clients at once, p99 16 ms (limit 20 ms)",
     ),
     "too slow": (
         trial("other", point(1, 10, 0.025, "FAIL"), point(8, 60, 0.080, "FAIL")),

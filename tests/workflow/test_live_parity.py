@@ -13,7 +13,7 @@ from toolkit.export.onnxruntime import run_onnx
 from toolkit.poc import read_poc
 from toolkit.repository.entry import read_entries
 from toolkit.serve.embedded import serve_embedded
-from toolkit.workflow.build import build_repository, export_models, sources_of
+from toolkit.workflow.build import build_all, build_repository, sources_of
 from toolkit.workflow.live_parity import Questions, check_live_parity
 from toolkit.workflow.requests import requests_from
 
@@ -23,7 +23,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The entries `net`, `leaking` (the same, its model replaced by one that leaks) and `alone` (batches of one)."""
     place = tmp_path_factory.mktemp("live")
     poc = read_poc(write_poc(place / "pocs" / "tiny"))
-    artifacts = export_models(poc, place, sources_of(poc), lambda text: None)
+    artifacts = build_all(poc, place, sources_of(poc), lambda text: None)
     folder = build_repository(poc, place, artifacts, lambda text: None)
     for name in ("leaking", "alone"):
         shutil.copytree(folder / "net", folder / name)

@@ -32,7 +32,7 @@ def finished_steps(run: Path) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     place = tmp_path_factory.mktemp("run")
-    folder = write_poc(place / "pocs" / "tiny")
+    folder = write_poc(place / "pocs" / "tiny", loads=1, rates=(60.0,))
     run, decision = run_poc(read_poc(folder), command="toolkit run", root=place / "runs", publish=place / "model_repo")
     assert decision.outcome == "PASS", decision.sentence
     return place, run
@@ -51,6 +51,14 @@ def test_a_run_leaves_everything_that_the_next_stage_needs(done: tuple[Path, Pat
     for path in run.glob("trials/*/*/measurement.json"):
         measurement, records = read_json(path, Measurement), read_records(path.with_name("records.npz"))
         assert measurement.requests == int(records.in_window.sum())
+
+
+def test_closed_and_open_loads_stand_side_by_side(done: tuple[Path, Path]) -> None:
+    report = read_report(done[1] / "report.json")
+    for trial in report.trials:
+        assert [point.load.name for point in trial.points] == ["concurrency-2", "rate-60-poisson"]
+        closed, opened = (point.measurement for point in trial.points)
+        assert closed.offered_per_s is None and opened.offered_per_s == pytest.approx(60, rel=0.6)
 
 
 def test_the_split_adds_up_to_the_mean_latency(done: tuple[Path, Path]) -> None:

@@ -14,6 +14,7 @@ import typer
 
 from toolkit import __version__
 from toolkit.cli import measuring, show
+from toolkit.cli.index import index
 from toolkit.cli.options import (
     MODEL_REPO,
     Inputs,
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 repo = typer.Typer(help="Fill, list and lint a Triton model repository.", no_args_is_help=True)
 app.add_typer(repo, name="repo")
+app.add_typer(index, name="index")
 
 INTERRUPTED = 130
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +19,10 @@ Repository = Annotated[Path, typer.Option("--repository", help="The Triton model
 Run = Annotated[str, typer.Argument(help="A run folder, or latest:<poc>.")]
 Url = Annotated[str | None, typer.Option("--url", help="A running KServe v2 server, http://host:port.")]
 Samples = Annotated[Path | None, typer.Option("--samples", help="An npz file: arrays by input name, a row each.")]
+Protocol = Annotated[
+    Literal["http", "grpc", "sse", "grpc-stream"], typer.Option("--protocol", help="What is spoken; sse streams.")
+]
+Processes = Annotated[int, typer.Option("--processes", min=1, help="Processes that drive the load together.")]
 MODEL_REPO = Path("model_repo")
 
 

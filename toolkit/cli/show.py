@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from toolkit.artifact import Artifact
     from toolkit.deploy.validate import Finding
     from toolkit.export.parity import ParityResult
-    from toolkit.load.measurement import Distribution, Measurement
-    from toolkit.tune.decision import Decision, Point
+    from toolkit.tune.decision import Decision
     from toolkit.workflow.infer import Answered
 
 #: Where there is no terminal to measure (a pipe, a log), lines are as long as a table needs.
@@ -40,9 +39,11 @@ def document(value: Any) -> None:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
     """Print a table; a column whose head ends in a unit in brackets is aligned right."""
+    from rich.markup import escape
+
     shown = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        shown.add_column(column, justify="right" if column.endswith("]") else "left")
+        shown.add_column(escape(column), justify="right" if column.endswith("]") else "left")
     for row in rows:
         shown.add_row(*(coloured(cell) for cell in row))
     out.print(shown)
@@ -74,58 +75,6 @@ def progress(quiet: bool = False) -> Iterator[Callable[[str], None]]:
         yield say
 
 
-def point_row(point: Point) -> list[str]:
-    """One line of a sweep's table."""
-    m = point.measurement
-    times = [f"{m.latency.at(q).value_s * 1e3:.2f}" for q in (0.5, 0.9, 0.95, 0.99)] if m.latency.count else ["-"] * 4
-    verdict = point.outcome if point.verdicts else "-"
-    marks = ", ".join(w.kind for w in m.warnings)
-    return [m.load.name, *times, f"{m.throughput_per_s:.1f}", str(m.failed_requests), verdict, marks]
-
-
-POINT_COLUMNS = (
-    "load",
-    "p50 [ms]",
-    "p90 [ms]",
-    "p95 [ms]",
-    "p99 [ms]",
-    "rate [1/s]",
-    "errors []",
-    "verdict",
-    "warnings",
-)
-
-
-def point_document(point: Point) -> dict[str, Any]:
-    """One point of a sweep's JSON document, units in the keys."""
-    m: Measurement = point.measurement
-    return {
-        "load": to_data(m.load) | {"name": m.load.name},
-        "latency": _distribution(m.latency),
-        "latency_interval": {f"p{100 * q.q:g}_ms": [_ms(q.low_s), _ms(q.high_s)] for q in m.latency.quantiles},
-        "service": _distribution(m.service),
-        "throughput_per_s": m.throughput_per_s,
-        "offered_per_s": m.offered_per_s,
-        "errors": {e.kind: e.count for e in m.errors},
-        "server": {"models": to_data(m.models), "split": to_data(m.split)},
-        "client": to_data(m.client),
-        "warnings": to_data(m.warnings),
-        "verdict": point.outcome if point.verdicts else None,
-        "criteria": to_data(point.verdicts),
-    }
-
-
-def _distribution(times: Distribution) -> dict[str, Any]:
-    return {f"p{100 * q.q:g}_ms": _ms(q.value_s) for q in times.quantiles} | {
-        "mean_ms": _ms(times.mean_s),
-        "count": times.count,
-    }
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds * 1e3
-
-
 def error(failure: Exception, *, debug: bool) -> None:
     """An error without its traceback: what, where, and the command that mends it. With it when `debug`."""
     from toolkit.errors import ToolkitError
@@ -153,17 +102,6 @@ def decision(run: Path, decided: Decision, *, as_json: bool) -> None:
     out.print(f"report: {run / 'report.html'}", markup=False)
     if (run / "deploy").is_dir():
         out.print(f"bundle: {run / 'deploy'}", markup=False)
-
-
-def sweep(run: Path, points: Sequence[Point], *, as_json: bool) -> None:
-    """A sweep's table or document."""
-    if as_json:
-        document({"run": run, "points": [point_document(p) for p in points]})
-        return
-    table(POINT_COLUMNS, [point_row(p) for p in points])
-    for text in dict.fromkeys(w.text for p in points for w in p.measurement.warnings):
-        out.print(f"! {text}", markup=False)
-    out.print(f"report: {run / 'report.html'}", markup=False)
 
 
 def parity(folder: Path, artifact: Artifact, result: ParityResult) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from toolkit.errors import ExportFailed
-from toolkit.models.pytorch import customer_line
+from toolkit.models.code import customer_line
 
 _LOGGER = "torch.fx.experimental.symbolic_shapes"
 _GUARD = re.compile(r"\[guard added\].*?(\S+\.py):(\d+) in ")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BatchEvidence",
+    "Comparing",
     "LiveParity",
     "OutputParity",
     "ParityResult",
@@ -140,6 +141,10 @@ def compare(
     return _concluded(found, samples=samples, batch_sizes=(), task=judged, metric=task, surplus=surplus)
 
 
+#: How answers are compared with their reference: `compare`, or what a kind of answers needs instead.
+Comparing = Callable[..., ParityResult]
+
+
 def judge_task(task: TaskMetric, reference: Arrays, answers: Arrays, labels: Array) -> TaskResult:
     """The task metric of both sides, and how many samples they decide differently."""
     before, after = task.decide(reference), task.decide(answers)
@@ -148,7 +153,7 @@ def judge_task(task: TaskMetric, reference: Arrays, answers: Arrays, labels: Arr
         reference=task.score(before, labels),
         answers=task.score(after, labels),
         samples=len(labels),
-        disagreements=int((before != after).sum()),
+        disagreements=int((before != after).reshape(len(labels), -1).any(axis=1).sum()),
     )
 
 

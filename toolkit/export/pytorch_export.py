@@ -24,7 +24,8 @@ from toolkit.export.spec import (
     WorkerRequest,
 )
 from toolkit.export.torch_onnx import export_program, save_program
-from toolkit.models.pytorch import ModelFile, customer_code, load_pytorch
+from toolkit.models.code import customer_code
+from toolkit.models.pytorch import ModelFile, load_pytorch
 from toolkit.tensor import BATCH, Signature, TensorSpec, dtype_from_numpy
 
 
@@ -32,7 +33,7 @@ def export_pytorch(request: WorkerRequest, folder: Path, say: Callable[[str], No
     """Write model.onnx, samples.npz, reference.npz and the held-out files; return the inputs' specs."""
     path, spec = request.source.path, request.spec
     say("loading the model")
-    model = load_pytorch(request.source, seed=spec.seed)
+    model = load_pytorch(request.source, seed=spec.seed, arguments=spec.arguments)
     samples = _samples(request, model)
     inputs = input_specs(samples, spec.inputs)
     _check_batch_axes(inputs)
@@ -54,7 +55,7 @@ def export_pytorch(request: WorkerRequest, folder: Path, say: Callable[[str], No
 def inspect_pytorch(request: WorkerRequest, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """The figures of a model without exporting it; a signature only where samples can be had. Writes nothing."""
     say("loading the model")
-    model = load_pytorch(request.source, seed=request.spec.seed)
+    model = load_pytorch(request.source, seed=request.spec.seed, arguments=request.spec.arguments)
     parameters = list(model.module.parameters())
     tensors = [*parameters, *model.module.buffers()]
     leaves = (module for module in model.module.modules() if not any(module.children()))

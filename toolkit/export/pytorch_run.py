@@ -15,7 +15,8 @@ import torch
 
 from toolkit.errors import ExportFailed
 from toolkit.export.samples import Arguments
-from toolkit.models.pytorch import ModelFile, customer_code
+from toolkit.models.code import customer_code
+from toolkit.models.pytorch import ModelFile
 
 Array = np.ndarray[Any, Any]
 _RENAME = "return tensors only: wrap the model in a torch.nn.Module whose forward() picks them"

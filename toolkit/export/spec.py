@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from toolkit.artifact import FILE as ARTIFACT_FILE
 from toolkit.errors import UsageError
@@ -43,7 +43,8 @@ class ExportSpec:
     """How to export. `inputs` name the axes; arrays come from `samples`, else from the model file, else at random.
 
     `samples` is an .npz by input name, an .npy for a model of one input, or a folder of NAME.npy files.
-    `tolerance` None means the table in parity.py, by dtype.
+    `tolerance` None means the table in parity.py, by dtype. `arguments` are handed to those functions of the
+    customer's file that name them.
     """
 
     inputs: tuple[TensorSpec, ...] = ()
@@ -54,6 +55,7 @@ class ExportSpec:
     precision: Literal["fp32"] = "fp32"
     tolerance: Tolerance | None = None
     sample_count: int = 64
+    arguments: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.precision != "fp32":
@@ -64,11 +66,15 @@ class ExportSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRequest:
-    """What `python -m toolkit.export.worker` reads. Its paths are relative to the folder of the request."""
+    """What `python -m toolkit.export.worker` reads. Its paths are relative to the folder of the request.
 
-    action: Literal["export", "inspect"]
+    `folders` are handed to the function that makes `arrays`, by the names of its arguments.
+    """
+
+    action: Literal["export", "inspect", "arrays"]
     source: Source
-    spec: ExportSpec
+    spec: ExportSpec = field(default_factory=ExportSpec)
+    folders: dict[str, Path] = field(default_factory=dict)
 
     def relative_to(self, folder: Path) -> WorkerRequest:
         """The request with paths as seen from `folder`, so that both can be moved together."""
@@ -81,7 +87,8 @@ class WorkerRequest:
     def _with_paths(self, moved: Callable[[Path], Path]) -> WorkerRequest:
         samples = None if self.spec.samples is None else moved(self.spec.samples)
         source = replace(self.source, path=moved(self.source.path))
-        return replace(self, source=source, spec=replace(self.spec, samples=samples))
+        folders = {name: moved(path) for name, path in self.folders.items()}
+        return replace(self, source=source, spec=replace(self.spec, samples=samples), folders=folders)
 
 
 def _absolute(path: Path) -> Path:

@@ -1,8 +1,9 @@
 """`python -m toolkit.export.worker request.json [FOLDER]`: the process in which customers' code runs.
 
 In: a WorkerRequest; its paths are relative to the file. Out, in FOLDER (by default the request's): model.onnx,
-samples.npz, reference.npz and, where the model file has `held_out()`, the held-out files. With `--channel FD` every
-message to the parent is a JSON line on that socket, and the parent's death ends this process and its children.
+samples.npz, reference.npz and, where the model file has `held_out()`, the held-out files; or arrays.npz. With
+`--channel FD` every message to the parent is a JSON line on that socket, and the parent's death ends this process and
+its children.
 What is not a known failure crashes with a traceback: standard error is the export log.
 """
 
@@ -50,6 +51,10 @@ def main(arguments: list[str]) -> int:
 
 def serve(request: WorkerRequest, folder: Path, say: Say) -> Any:
     """Do what `request` asks. Raises a ToolkitError for the known causes, anything at all for the others."""
+    if request.action == "arrays":
+        from toolkit.export.made_arrays import make_arrays
+
+        return make_arrays(request, folder)
     if request.source.framework == "onnx":
         from toolkit.export.onnx_export import export_onnx
 

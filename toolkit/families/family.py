@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.export.parity import TaskMetric
+from toolkit.export.parity import Comparing, TaskMetric, compare
 
 #: (tensor that a step makes, the step's parameters) -> (tensor that the step must be given to make it)
 Encoder = Callable[[Any, Mapping[str, Any]], Any]
@@ -16,7 +16,8 @@ Encoder = Callable[[Any, Mapping[str, Any]], Any]
 class Family:
     """`inference` names one inference in sentences; `encoders` invert pipeline steps, so that samples become requests.
 
-    `task` judges answers against labels where a model file offers labelled samples (`held_out`).
+    `task` judges answers against labels where a model file offers labelled samples (`held_out`), `compare` answers of
+    the server against their reference.
     """
 
     name: str
@@ -25,3 +26,4 @@ class Family:
     encoders: Mapping[str, Encoder]
     slo: str
     max_batch_size: int
+    compare: Comparing = compare

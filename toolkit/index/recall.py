@@ -1,13 +1,32 @@
-"""How much of the truth an approximate search found. Pure arithmetic on arrays of ids and scores."""
+"""How much of the truth an approximate search found. Values, and pure arithmetic on arrays of ids."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexRecall:
+    """recall@k of a served index, the mean over queries with its 95 % interval.
+
+    PASS when the whole interval is at least `asked`, FAIL when all of it is below.
+    """
+
+    entry: str
+    index: str
+    k: int
+    queries: int
+    asked: float
+    recall: float
+    low: float
+    high: float
+    outcome: Literal["PASS", "FAIL", "UNDECIDED"]
 
 
 def recall(found: Ids, truth: Ids) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """Asking a server given questions: each request once, several at a time, and the answers in the order of the requests.
 
-In: whole HTTP/1.1 requests. Out: an Answer to each, failed ones too. No rates, no times; that is the engine's.
+In: requests as the protocol's connection takes them. Out: an Answer to each, failed ones too. No rates, no times; that
+is the engine's.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 
 from toolkit.errors import UsageError
-from toolkit.load.connection import Connection, connector
-from toolkit.load.http import POLL_TIMEOUT, Poller
-from toolkit.load.outcome import PENDING, is_success, kind_of
+from toolkit.load.connection import Connection, WireProtocol, connector, prepared
+from toolkit.load.outcome import PENDING, is_refusal, is_success, kind_of
+from toolkit.load.socket_connection import POLL_TIMEOUT, Poller
 from toolkit.serve.server import Endpoint
 
 TIMEOUT_S = 60.0
@@ -20,9 +21,10 @@ TIMEOUT_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came of one request: HTTP status (0 without an HTTP answer), Inference-Header-Content-Length and body.
+    """What came of one request: HTTP status (0 without an answer, 200 for gRPC's OK), Inference-Header-Content-Length
+    and body, which holds the server's own words where it refused.
 
-    `error` says in words what went wrong, "HTTP 503" too, and is empty for a 2xx.
+    `error` says in words what went wrong, "HTTP 503" too, and is empty for a success.
     """
 
     status: int
@@ -32,7 +34,12 @@ class Answer:
 
 
 def ask(
-    endpoint: Endpoint, requests: Sequence[bytes], *, clients: int, timeout_s: float = TIMEOUT_S
+    endpoint: Endpoint,
+    requests: Sequence[bytes],
+    *,
+    clients: int,
+    protocol: WireProtocol = "http",
+    timeout_s: float = TIMEOUT_S,
 ) -> tuple[Answer, ...]:
     """Send each request once over `clients` connections and return the answers in the order of the requests.
 
@@ -43,7 +50,8 @@ def ask(
         raise UsageError(f"clients is {clients}; expected 1 or more")
     poller, by_fd = Poller(), dict[int, Connection]()
     answers: dict[int, Answer] = {}
-    connect, waiting = connector(endpoint), iter(enumerate(requests))
+    connect = connector(endpoint, protocol)
+    waiting = iter(enumerate(prepared(requests, endpoint, protocol)))
     try:
         for _ in range(min(clients, len(requests))):
             _next(connect(poller, by_fd), waiting)
@@ -71,7 +79,10 @@ def _next(connection: Connection, waiting: Iterator[tuple[int, bytes]]) -> None:
 
 
 def _answer(connection: Connection, outcome: int) -> Answer:
-    error = "" if is_success(outcome) else kind_of(outcome)
-    if outcome < 0:
-        return Answer(status=0, header_length=None, body=b"", error=error)
-    return Answer(status=outcome, header_length=connection.header_length, body=connection.body(), error=error)
+    said = is_success(outcome) or is_refusal(outcome)
+    return Answer(
+        status=max(outcome, 0),
+        header_length=connection.header_length if said else None,
+        body=connection.body() if said else b"",
+        error="" if is_success(outcome) else kind_of(outcome),
+    )

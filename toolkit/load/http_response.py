@@ -15,6 +15,7 @@ _LENGTH = re.compile(rb"^content-length:[ \t]*(\d+)[ \t]*\r$", re.IGNORECASE | r
 _HEADER_LENGTH = re.compile(rb"^inference-header-content-length:[ \t]*(\d+)[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
 _CHUNKED = re.compile(rb"^transfer-encoding:.*\bchunked[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
 _CONNECTION = re.compile(rb"^connection:[ \t]*(keep-alive|close)[ \t]*\r$", re.IGNORECASE | re.MULTILINE)
+_HEXADECIMAL = re.compile(rb"[0-9a-fA-F]{1,15}")
 _STATUS = re.compile(rb"HTTP/1\.([01]) (\d{3})[ \r]")
 
 
@@ -54,22 +55,48 @@ def _number(pattern: re.Pattern[bytes], head: bytes) -> int | None:
     return int(match[1]) if match else None
 
 
-def chunks(data: bytes | bytearray, position: int) -> tuple[list[tuple[int, int]], int | None]:
-    """Where the chunks at `position` lie, and where the body ends: None when it has not, -1 when it is malformed."""
-    spans: list[tuple[int, int]] = []
-    while (line_end := data.find(b"\r\n", position)) >= 0:
-        try:
-            size = int(data[position:line_end].partition(b";")[0], 16)
-        except ValueError:
-            return spans, -1
-        if size == 0:
-            trailers_end = data.find(b"\r\n\r\n", line_end)
-            return spans, trailers_end + 4 if trailers_end >= 0 else None
-        spans.append((line_end + 2, line_end + 2 + size))
-        position = line_end + 4 + size
-    return spans, None
+class ChunkedBody:
+    """A body in chunks that comes in pieces (RFC 9112, section 7.1), cut anywhere.
+
+    `length` is that of the whole content once it has ended; None before, and -1 when it is malformed.
+    """
+
+    __slots__ = ("_left", "_rest", "_taken", "length")
+
+    def __init__(self) -> None:
+        self._rest = b""  # the beginning of a size line, or of the trailers
+        self._left = self._taken = 0  # what is to come of the chunk, its line end too; what has come of the content
+        self.length: int | None = None
+
+    def take(self, piece: bytes) -> bytes:
+        """The content in the next piece of the message, of an unfinished chunk too."""
+        text, position, found = self._rest + piece, 0, []
+        while self.length is None:
+            content = text[position : position + max(self._left - 2, 0)]
+            found.append(content)
+            self._taken += len(content)
+            step = min(self._left, len(text) - position)
+            position, self._left = position + step, self._left - step
+            line_end = text.find(b"\r\n", position)
+            if self._left or line_end < 0:
+                break
+            size = _chunk_size(text[position:line_end])
+            if size > 0:
+                position, self._left = line_end + 2, size + 2
+            elif not self._is_over(size, text, line_end):
+                break
+        self._rest = text[position:]
+        return b"".join(found)
+
+    def _is_over(self, size: int, text: bytes, line_end: int) -> bool:
+        """Whether the last chunk has come with all its trailers, or there is no sense in what comes."""
+        end = text.find(b"\r\n\r\n", line_end) + 4
+        if size == 0 and end < 4:
+            return False
+        self.length = self._taken if size == 0 and end == len(text) else -1
+        return True
 
 
-def body_of(head: Head, raw: bytes) -> bytes:
-    """The body in the bytes that followed a head: chunks put together, anything else as it is."""
-    return b"".join(raw[start:end] for start, end in chunks(raw, 0)[0]) if head.is_chunked else raw
+def _chunk_size(line: bytes) -> int:
+    digits = line.partition(b";")[0].strip()
+    return int(digits, 16) if _HEXADECIMAL.fullmatch(digits) else -1

@@ -1,4 +1,8 @@
-"""What a load point measured: values only. Times are in seconds; percentiles carry their 95 % interval."""
+"""What a load point measured: values only. Times are in seconds; percentiles carry their 95 % interval.
+
+Our own measurements have every figure. None, and an empty Distribution, stand for what the result file of another tool
+does not say; nothing is put in its place.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +25,16 @@ class Quantile:
 class Distribution:
     """Times of `count` requests."""
 
-    count: int
-    mean_s: float
-    minimum_s: float
-    maximum_s: float
+    count: int | None
+    mean_s: float | None
+    minimum_s: float | None
+    maximum_s: float | None
     quantiles: tuple[Quantile, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no time at all."""
+        return not self.quantiles and (self.mean_s is None or self.count == 0)
 
     def at(self, q: float) -> Quantile:
         """The percentile `q` (0.99 for p99). Raises KeyError for one that was not computed."""
@@ -112,6 +121,33 @@ class GpuUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GpuMetrics:
+    """One GPU of the server as its /metrics shows it at the window's end; `energy_j` was used within the window."""
+
+    uuid: str
+    utilisation: float
+    memory_bytes: int
+    power_w: float
+    energy_j: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerMetrics:
+    """What Triton's /metrics tells beyond its statistics.
+
+    `pending_*` requests waited for an execution at the edges of the window; `failures` are those within it, by Triton's
+    reason. CPU (a share of all its cores) and memory are of the server's whole machine, None where it does not tell.
+    """
+
+    pending_at_start: int
+    pending_at_end: int
+    failures: dict[str, int]
+    machine_cpu_share: float | None
+    machine_memory_bytes: float | None
+    gpus: tuple[GpuMetrics, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
     """What `toolkit certify` found of the load engine on this machine, as far as it is kept with every measurement.
 
@@ -154,7 +190,8 @@ class Measurement:
     """One load point. `latency` counts from the intended send, `service` from the real one.
 
     `offered_per_s` is the rate at which an open load meant to send within the window, None of a closed loop. `engine`
-    is what drove the load: ours, or the tool whose result was imported.
+    is what drove the load: ours, or the tool whose result was imported. `cpu_throttled_s` is how long the CPU quota of
+    this container held threads back within the window, summed over cores.
     """
 
     load: Load
@@ -162,18 +199,20 @@ class Measurement:
     service: Distribution
     throughput_per_s: float
     offered_per_s: float | None
-    requests: int
+    requests: int | None
     errors: tuple[ErrorCount, ...]
-    window_s: float
+    window_s: float | None
     warmup_discarded: int
     models: tuple[ModelSplit, ...]
     split: TimeSplit | None
-    client: ClientHealth
+    client: ClientHealth | None
     warnings: tuple[Warning, ...]
     interrupted: bool = False
     engine: str = "toolkit"
     server: ProcessUse | None = None
     gpus: tuple[GpuUse, ...] = ()
+    server_metrics: ServerMetrics | None = None
+    cpu_throttled_s: float = 0.0
     certificate: Certificate | None = None
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from toolkit.load.measurement import Distribution, Measurement, TimeSplit
-from toolkit.load.metrics import QUANTILES
+from toolkit.load.metrics import QUANTILES, RARE_QUANTILES
 
 Better = Literal["lower", "higher", ""]
 
@@ -34,19 +34,18 @@ def metric_named(name: str) -> Metric:
 def _times(name: str, formula: str, times: Callable[[Measurement], Distribution]) -> tuple[Metric, ...]:
     def quantile_metric(q: float) -> Metric:
         def value(measurement: Measurement) -> float | None:
-            found = times(measurement)
-            return found.at(q).value_s if found.count else None
+            return next((found.value_s for found in times(measurement).quantiles if abs(found.q - q) < 1e-9), None)
 
         text = f"order statistic of rank ceil({q:g} n) of {formula}, successful requests of the window"
         return Metric(name=f"{name}.p{100 * q:g}", unit="s", better="lower", formula=text, value=value)
 
     def mean(measurement: Measurement) -> float | None:
-        return times(measurement).mean_s if times(measurement).count else None
+        return None if times(measurement).is_empty else times(measurement).mean_s
 
     text = f"mean of {formula}, successful requests of the window"
     return (
         Metric(name=f"{name}.mean", unit="s", better="lower", formula=text, value=mean),
-        *(quantile_metric(q) for q in QUANTILES),
+        *(quantile_metric(q) for q in (*QUANTILES, *RARE_QUANTILES)),
     )
 
 
@@ -78,6 +77,13 @@ METRICS: tuple[Metric, ...] = (
         value=lambda m: m.throughput_per_s,
     ),
     Metric(
+        name="throughput.offered",
+        unit="requests/s",
+        better="",
+        formula="intended sends of an open loop within the window / window",
+        value=lambda m: m.offered_per_s,
+    ),
+    Metric(
         name="errors.rate",
         unit="ratio",
         better="lower",
@@ -102,14 +108,21 @@ METRICS: tuple[Metric, ...] = (
         name="client.cpu_share",
         unit="cores",
         better="lower",
-        formula="CPU time of the load generator in the window / window",
-        value=lambda m: m.client.cpu_share,
+        formula="CPU time of the load generator's busiest process in the window / window",
+        value=lambda m: None if m.client is None else m.client.cpu_share,
     ),
     Metric(
         name="client.cpu_per_request",
         unit="s",
         better="lower",
         formula="CPU time of the load generator in the window / requests finished in it",
-        value=lambda m: m.client.cpu_per_request_s,
+        value=lambda m: None if m.client is None else m.client.cpu_per_request_s,
+    ),
+    Metric(
+        name="client.send_lag_p99",
+        unit="s",
+        better="lower",
+        formula="order statistic of rank ceil(0.99 n) of real send - intended send, of an open loop",
+        value=lambda m: None if m.client is None else m.client.send_lag_p99_s,
     ),
 )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.load import warnings
+from toolkit.load.early_stopping import discounted, tau_of_share
 from toolkit.load.measurement import (
     ClientHealth,
     Distribution,
@@ -25,13 +26,14 @@ from toolkit.load.measurement import (
     Warning,
 )
 from toolkit.load.outcome import kind_of
-from toolkit.load.pattern import Load
+from toolkit.load.pattern import Concurrency, Load
+from toolkit.load.request_metrics import Seconds
 from toolkit.load.request_records import Records
-from toolkit.load.statistics import autocorrelation_time, dependence, quantile, quantile_interval
-
-Seconds = NDArray[np.float64]
+from toolkit.load.statistics import quantile, quantile_interval
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
+#: Computed from that many requests on, since fewer do not reach it.
+RARE_QUANTILES = {0.999: 1000}
 
 
 def measurement_from_records(
@@ -48,23 +50,29 @@ def measurement_from_records(
     succeeded = counted & records.succeeded
     latency, service = latencies_s(records, succeeded), _seconds(records.done_ns - records.sent_ns, succeeded)
     requests, errors = int(counted.sum()), error_counts(records)
-    client = client_health(records)
+    client, offered_per_s = client_health(records, load), offered_rate_per_s(records, load)
+    throughput_per_s = len(completions_s(records)) / window_s if window_s > 0 else 0.0
+    measured = distribution(latency)
     found = (
         warnings.server_lost(records.ended),
         warnings.no_answers(len(latency), requests),
         warnings.wrong_answers(errors, records.checked),
         warnings.client_limited(client),
+        warnings.late_sends(client, measured, records.connection_waits),
+        warnings.connection_limit(records.connection_waits, records.connections, requests),
+        warnings.offered_not_achieved(records, offered_per_s, throughput_per_s),
         warnings.server_errors(errors, requests),
         warnings.cache_on(models),
-        warnings.too_few_samples(len(latency), dependence(latency), window_s),
-        warnings.drifting(latency),
+        warnings.too_few_samples(len(latency), latency_tau(latency, 0.99), window_s),
+        warming := warnings.warming_up(latency, records),
+        warnings.drifting(latency[len(latency) // 10 :] if warming else latency),
     )
     return Measurement(
         load=load,
-        latency=distribution(latency),
+        latency=measured,
         service=distribution(service),
-        throughput_per_s=len(completions_s(records)) / window_s if window_s > 0 else 0.0,
-        offered_per_s=None,
+        throughput_per_s=throughput_per_s,
+        offered_per_s=offered_per_s,
         requests=requests,
         errors=errors,
         window_s=window_s,
@@ -100,38 +108,57 @@ def error_counts(records: Records) -> tuple[ErrorCount, ...]:
     return tuple(ErrorCount(kind=kind_of(status), count=n) for status, n in sorted(found, key=lambda pair: -pair[1]))
 
 
-def client_health(records: Records) -> ClientHealth:
-    """CPU time of the load generator's process in the window, as a share of one core and per finished request."""
+def client_health(records: Records, load: Load) -> ClientHealth:
+    """What the load generator used: the CPU share of its busiest process, and the lag of an open loop's sends.
+
+    A closed loop has no schedule that it could be late for.
+    """
     window_ns = records.window_end_ns - records.window_start_ns
     finished = int(((records.done_ns >= records.window_start_ns) & (records.done_ns < records.window_end_ns)).sum())
+    lags = np.sort(_seconds(records.sent_ns - records.intended_ns, records.in_window))
     return ClientHealth(
-        cpu_share=records.client_cpu_ns / window_ns if window_ns > 0 else 0.0,
+        cpu_share=(records.busiest_cpu_ns or records.client_cpu_ns) / window_ns if window_ns > 0 else 0.0,
         cpu_per_request_s=records.client_cpu_ns / finished / 1e9 if finished else 0.0,
+        send_lag_p99_s=None if isinstance(load, Concurrency) or not len(lags) else quantile(lags, 0.99),
+        processes=records.processes,
+        connections=records.connections,
     )
 
 
-def distribution(times_s: Seconds) -> Distribution:
-    """Mean, extremes and QUANTILES of times in the order in which they happened; of none, zeros and no quantiles.
+def offered_rate_per_s(records: Records, load: Load) -> float | None:
+    """The rate at which an open load meant to send within the window; None of a closed loop."""
+    window_s = (records.window_end_ns - records.window_start_ns) / 1e9
+    return None if isinstance(load, Concurrency) or window_s <= 0 else int(records.in_window.sum()) / window_s
 
-    Quantiles are exact order statistics. Their 95 % intervals are by order statistics on effective samples n / tau;
-    tau is the largest of the times', their ranks' and that of the series "was above this quantile".
+
+def distribution(times_s: Seconds) -> Distribution:
+    """Mean, extremes and quantiles of times in the order in which they happened; of none, zeros and no quantiles.
+
+    Quantiles are exact order statistics. Their 95 % intervals are by order statistics on what the verdict counts with:
+    effective samples at that quantile, discounted.
     """
     if not len(times_s):
         return Distribution(count=0, mean_s=0.0, minimum_s=0.0, maximum_s=0.0, quantiles=())
-    ordered, tau = np.sort(times_s), dependence(times_s)
+    ordered = np.sort(times_s)
+    rare = (q for q, fewest in RARE_QUANTILES.items() if len(times_s) >= fewest)
     return Distribution(
         count=len(times_s),
         mean_s=float(times_s.mean()),
         minimum_s=float(ordered[0]),
         maximum_s=float(ordered[-1]),
-        quantiles=tuple(_quantile(q, times_s, ordered, tau) for q in QUANTILES),
+        quantiles=tuple(_quantile(q, times_s, ordered) for q in (*QUANTILES, *rare)),
     )
 
 
-def _quantile(q: float, times_s: Seconds, ordered: Seconds, tau: float) -> Quantile:
-    value_s = quantile(ordered, q)
-    low_s, high_s = quantile_interval(ordered, q, max(tau, autocorrelation_time(times_s > value_s)))
-    return Quantile(q=q, value_s=value_s, low_s=low_s, high_s=high_s)
+def _quantile(q: float, times_s: Seconds, ordered: Seconds) -> Quantile:
+    effective = discounted(len(times_s) / latency_tau(times_s, q))
+    low_s, high_s = quantile_interval(ordered, q, len(times_s) / effective)
+    return Quantile(q=q, value_s=quantile(ordered, q), low_s=low_s, high_s=high_s)
+
+
+def latency_tau(times_s: Seconds, q: float) -> float:
+    """The autocorrelation time of being beyond quantile `q`; 1 of no times."""
+    return tau_of_share(times_s, times_s > quantile(np.sort(times_s), q), 1.0 - q) if len(times_s) else 1.0
 
 
 def time_split(records: Records, models: Sequence[ModelSplit], since_ns: int, until_ns: int) -> TimeSplit | None:

@@ -7,6 +7,7 @@ Times are perf_counter_ns of the driving machine. It does not know how the rows 
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -29,6 +30,9 @@ _COLUMNS = {
     "payload": np.int32,
     "responses": np.int32,
 }
+#: One request as the engine writes it down: the columns in their order, without gaps.
+ROW = struct.Struct("=4qhii")
+_ROW_TYPE = np.dtype(list(_COLUMNS.items()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +49,13 @@ class Records:
     """Finished requests in the order of their intended sends, and the window that is to be judged.
 
     `status` is the HTTP status, or a negative class of error (outcome.py). `sent_ns` is when the first byte really went
-    out, `first_ns` when the first byte of the answer was seen, `done_ns` when the last. Of a streamed answer,
-    `responses` counts the responses and `response_ns` holds the time of each, request after request; both are empty
-    of what is not streamed. `client_cpu_ns` is CPU time of the driving processes within the window, and
-    `busiest_cpu_ns` that of the busiest of them. `connections` were open at most; `connection_waits` requests had to
-    wait for one because the limit was reached. `checked` answers were compared with what was expected. `answers` are
-    samples, which are not written to the file.
+    out, `first_ns` when the first byte (of a stream: the first response) of the answer was seen, `done_ns` when the
+    last. A request whose time was over while it waited for a connection was never sent: all three are that moment.
+    Of a streamed answer, `responses` counts the responses and `response_ns` holds the time of each, request after
+    request; both are empty where nothing was streamed. `client_cpu_ns` is CPU time of the driving processes within the
+    window, and `busiest_cpu_ns` that of the busiest of them. `connections` were open at most, in all processes;
+    `connection_waits` requests had to wait for one because the limit was reached. `checked` answers were compared with
+    what was expected. `answers` are samples, which are not written to the file.
     """
 
     intended_ns: NDArray[np.int64]
@@ -88,10 +93,21 @@ class Records:
         return (self.intended_ns >= self.window_start_ns) & (self.intended_ns < self.window_end_ns)
 
 
-def columns_from_rows(rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """The columns of Records from rows of seven integers in their order, sorted by the intended send."""
-    ordered = rows[np.argsort(rows[:, 0], kind="stable")]
-    return {name: ordered[:, index].astype(dtype) for index, (name, dtype) in enumerate(_COLUMNS.items())}
+def rows_from_bytes(content: bytearray) -> NDArray[np.void]:
+    """Rows that were packed with ROW, as an array of records with the names of the columns: a view, to be written."""
+    return np.frombuffer(content, dtype=_ROW_TYPE)
+
+
+def columns_from_rows(rows: NDArray[np.void], response_ns: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """The columns of Records, sorted by the intended send; `response_ns` comes in the order of the rows."""
+    order = np.argsort(rows["intended_ns"], kind="stable")
+    columns = {name: rows[name][order] for name in _COLUMNS}
+    counts = columns["responses"].astype(np.int64)
+    begins = (np.cumsum(rows["responses"], dtype=np.int64) - rows["responses"])[order]
+    places = np.repeat(begins - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+    if not len(places):
+        columns["responses"] = columns["responses"][:0]
+    return columns | {"response_ns": response_ns[places]}
 
 
 def write_records(path: Path, records: Records) -> None:
@@ -107,7 +123,9 @@ def read_records(path: Path) -> Records:
     try:
         with np.load(path, allow_pickle=False) as file:
             columns = {name: file[name].astype(dtype, casting="safe") for name, dtype in _COLUMNS.items()}
-            numbers = {n: int(file[n]) for n in ("window_start_ns", "window_end_ns", "client_cpu_ns", "checked")}
+            columns["response_ns"] = file["response_ns"].astype(np.int64, casting="safe")
+            others = {f.name for f in fields(Records)} - {*columns, "ended", "answers"}
+            numbers = {name: int(file[name]) for name in others}
             return Records(**columns, **numbers, ended=str(file["ended"]))  # type: ignore[arg-type]
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as err:
         raise ConfigurationError(

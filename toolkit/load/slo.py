@@ -12,20 +12,36 @@ from toolkit.errors import UsageError
 from toolkit.load.duration import seconds_from_text, seconds_text
 
 MEND = "write METRIC.STATISTIC=LIMIT, for example p99=20ms or latency.p90=5ms,throughput=100,errors=0.1%"
-TIMES = ("latency", "service")
+GOODPUT_MEND = "write goodput(latency=50ms)=0.95, several times by commas within the brackets"
+#: Times of a request, declared in request_metrics.py.
+TIMES = ("latency", "service", "ttft", "tpot")
+#: The one statistic of a metric that has but one.
+_ONLY = {"throughput": "mean", "errors": "rate", "goodput": "rate"}
+_GOODPUT = re.compile(r"goodput(?:\.rate)?\s*\((.*)\)\s*=(.*)")
+_BETWEEN_CRITERIA = re.compile(r",(?![^(]*\))")
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Criterion:
-    """`metric.statistic` must be at most `limit`, or at least it for throughput.
+class TimeLimit:
+    """A request keeps it when its time `metric` is at most `limit_s`."""
 
-    latency and service: `pNN` or `mean`, seconds. throughput: `mean`, per second. errors: `rate`, a share of 1.
+    metric: str
+    limit_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criterion:
+    """`metric.statistic` must be at most `limit`, or at least it for throughput and goodput.
+
+    A time (TIMES): `pNN` or `mean`, seconds. throughput: `mean`, per second. errors: `rate`, a share of 1. goodput:
+    `rate`, the share of requests that succeed `within` all these times.
     """
 
     metric: str
     statistic: str
     limit: float
+    within: tuple[TimeLimit, ...] = ()
 
     @property
     def name(self) -> str:
@@ -47,8 +63,11 @@ class Slo:
 
 
 def slo_from_text(text: str) -> Slo:
-    """Read `p99=20ms`, `latency.p99=20ms`, `throughput=100`, `errors=0.1%`, several by commas. Raises UsageError."""
-    criteria = tuple(_criterion_from_text(part.strip()) for part in text.split(","))
+    """Read `p99=20ms`, `ttft.p99=200ms`, `throughput=100`, `errors=0.1%`, `goodput(latency=50ms)=0.95`, by commas.
+
+    Raises UsageError.
+    """
+    criteria = tuple(_criterion_from_text(part.strip()) for part in _BETWEEN_CRITERIA.split(text))
     names = [criterion.name for criterion in criteria]
     for name in names:
         if names.count(name) > 1:
@@ -57,24 +76,47 @@ def slo_from_text(text: str) -> Slo:
 
 
 def _criterion_from_text(text: str) -> Criterion:
-    name, _, limit = (part.strip() for part in text.partition("="))
-    if not name or not limit:
+    if goodput := _GOODPUT.fullmatch(text):
+        within = tuple(_time_limit_from_text(part.strip()) for part in goodput[1].split(","))
+        limit = _goodput_limit(text, goodput[2].strip())
+        return Criterion(metric="goodput", statistic="rate", limit=limit, within=within)
+    name, _, bound = (part.strip() for part in text.partition("="))
+    if not name or not bound:
         raise UsageError(f"SLO '{text}' has no limit" if name else "an SLO is empty", mend=MEND)
     metric, _, statistic = name.partition(".") if name.partition(".")[0] in _READERS else ("latency", "", name)
     if metric not in TIMES:
-        statistic = statistic or {"throughput": "mean", "errors": "rate"}[metric]
-    criterion = Criterion(metric=metric, statistic=statistic, limit=_READERS[metric](text, limit))
+        statistic = statistic or _ONLY[metric]
+    criterion = Criterion(metric=metric, statistic=statistic, limit=_READERS[metric](text, bound))
     _check_statistic(criterion, text)
     return criterion
 
 
 def _check_statistic(criterion: Criterion, text: str) -> None:
-    allowed = {"throughput": "mean", "errors": "rate"}.get(criterion.metric, "mean")
+    allowed = _ONLY.get(criterion.metric, "mean")
     q = criterion.quantile if criterion.metric in TIMES else None
     if not (criterion.statistic == allowed or (q is not None and q > 0)):
         expected = "pNN or mean" if criterion.metric in TIMES else allowed
         what = f"'{criterion.statistic}' is no statistic of" if criterion.statistic else "no statistic is given for"
         raise UsageError(f"SLO '{text}': {what} {criterion.metric}; expected {expected}", mend=MEND)
+
+
+def _time_limit_from_text(text: str) -> TimeLimit:
+    metric, _, limit = (part.strip() for part in text.partition("="))
+    if metric not in TIMES or not limit:
+        expected = f"each limit of goodput as one of {', '.join(TIMES)} with a time"
+        raise UsageError(f"SLO: goodput has '{text}'; expected {expected}", mend=GOODPUT_MEND)
+    return TimeLimit(metric=metric, limit_s=_time_limit(text, limit))
+
+
+def _goodput_limit(text: str, limit: str) -> float:
+    share = _number(text, limit.removesuffix("%")) / (100 if limit.endswith("%") else 1)
+    if not 0 < share < 1:
+        raise UsageError(f"SLO '{text}': the share must be more than 0 and less than 1", mend=GOODPUT_MEND)
+    return share
+
+
+def _without_times(text: str, limit: str) -> float:
+    raise UsageError(f"SLO '{text}': goodput needs the times that a request must keep", mend=GOODPUT_MEND)
 
 
 def _time_limit(text: str, limit: str) -> float:
@@ -112,13 +154,21 @@ def _positive(text: str, limit: float) -> float:
     return limit
 
 
-_READERS = {"latency": _time_limit, "service": _time_limit, "throughput": _rate_limit, "errors": _share_limit}
+_READERS = {
+    **dict.fromkeys(TIMES, _time_limit),
+    "throughput": _rate_limit,
+    "errors": _share_limit,
+    "goodput": _without_times,
+}
 
 
 def criterion_text(criterion: Criterion) -> str:
-    """The text that `slo_from_text` reads: `latency.p99=20ms`, `throughput=100`, `errors=0.1%`."""
+    """The text that `slo_from_text` reads: `latency.p99=20ms`, `errors=0.1%`, `goodput(latency=50ms)=0.95`."""
     if criterion.metric in TIMES:
         return f"{criterion.name}={seconds_text(criterion.limit)}"
+    if criterion.metric == "goodput":
+        within = ",".join(f"{bound.metric}={seconds_text(bound.limit_s)}" for bound in criterion.within)
+        return f"goodput({within})={criterion.limit:.6g}"
     if criterion.metric == "errors":
         return f"errors={100 * criterion.limit:.6g}%"
     return f"{criterion.metric}={criterion.limit:.6g}"

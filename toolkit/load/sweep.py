@@ -1,21 +1,25 @@
-"""One load point from end to end: drive the load, read the server's statistics around the window, compute the figures.
+"""One load point from end to end: drive the load, look at the server around the window, compute the figures.
 
 In: an endpoint, request bytes and a Load. Out: a Measurement and its Records. It does not start servers or judge.
 """
 
 from __future__ import annotations
 
-import threading
+import dataclasses
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 
 from toolkit.errors import ServerTrouble
+from toolkit.load import warnings
+from toolkit.load.connection import WireProtocol
 from toolkit.load.engine import TIMEOUT_S, Check, Progress, drive
-from toolkit.load.measurement import Measurement, ModelSplit, TimeSplit, Warning
+from toolkit.load.measurement import Certificate, Measurement, ModelSplit, TimeSplit, Warning
 from toolkit.load.metrics import measurement_from_records, time_split
 from toolkit.load.pattern import Load, load_text
+from toolkit.load.process_tree import process_use
 from toolkit.load.request_records import Records
-from toolkit.load.telemetry import Snapshot, model_splits, snapshot
+from toolkit.load.server_metrics import server_metrics
+from toolkit.load.telemetry import model_splits
+from toolkit.load.window import Observed, observing
 from toolkit.serve.server import Endpoint
 
 
@@ -31,46 +35,72 @@ def measure_point(
     requests: Sequence[bytes],
     load: Load,
     *,
+    protocol: WireProtocol = "http",
+    processes: int = 1,
     timeout_s: float = TIMEOUT_S,
     check: Check | None = None,
     progress: Progress | None = None,
+    server_pid: int | None = None,
+    certificate: Certificate | None = None,
 ) -> tuple[Measurement, Records]:
     """Measure one load point on `model`; `models` are the ones whose statistics are read besides it.
 
-    Statistics are read by a thread of their own at the start and at the end of the window, while the load goes on:
-    stopping it would empty the server's queues. Triton counts a request when it completes, so for the time split the
-    client's requests are cut at the same two instants by their completion. Without statistics the figures of the
-    client stand alone, and a warning says why. Raises what `drive` raises; `timeout_s` and `check` are as there.
+    The server is looked at by a thread of its own at the start and at the end of the window, while the load goes on.
+    Triton counts a request when it completes, so for the time split the client's requests are cut at the same two
+    instants by their completion. Without statistics the figures of the client stand alone, and a warning says why.
+    server_pid: the process whose tree is read, the endpoint's unless given. certificate: what is known of the engine
+    on this machine, kept with the figures. Raises what `drive` raises; the other arguments are as there.
     """
-    names = (model, *(name for name in models if name != model))
-    over = threading.Event()
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="statistics") as thread:
-        reading = thread.submit(_snapshots, endpoint, names, load, over)
-        try:
-            records = drive(endpoint, requests, load, timeout_s=timeout_s, check=check, progress=progress)
-        finally:
-            over.set()
-    splits, split, warned = _server_side(reading, records)
-    return measurement_from_records(records, load, models=splits, split=split, warned=warned), records
+    names = names_of(model, models)
+    with observing(endpoint, names, server_pid or endpoint.pid) as window:
+        records = drive(
+            endpoint,
+            requests,
+            load,
+            protocol=protocol,
+            processes=processes,
+            timeout_s=timeout_s,
+            check=check,
+            progress=window.follow(load, progress),
+        )
+    measurement = measurement_of(records, load, window.observed(), names)
+    return dataclasses.replace(measurement, certificate=certificate), records
 
 
-def _snapshots(
-    endpoint: Endpoint, names: Sequence[str], load: Load, over: threading.Event
-) -> tuple[Snapshot, Snapshot]:
-    """Statistics at the start and the end of the window, the latter at once when the load is over before."""
-    over.wait(load.warmup_s)
-    before = snapshot(endpoint, names)
-    over.wait(load.duration_s)
-    return before, snapshot(endpoint, names)
+def names_of(model: str, models: Sequence[str]) -> tuple[str, ...]:
+    """The measured model first, then the others, each once."""
+    return tuple(dict.fromkeys((model, *models)))
+
+
+def measurement_of(records: Records, load: Load, observed: Observed, models: tuple[str, ...]) -> Measurement:
+    """The figures of a window from the client's records and from what the server was seen to do meanwhile. Pure."""
+    before, after = observed.before, observed.after
+    splits, split, warned = _server_side(observed, records)
+    throttled_s = after.cpu_throttled_s - before.cpu_throttled_s
+    throttled = warnings.throttled(throttled_s, (records.window_end_ns - records.window_start_ns) / 1e9, observed.gpus)
+    found = (*warned, throttled) if throttled else warned
+    return dataclasses.replace(
+        measurement_from_records(records, load, models=splits, split=split, warned=found),
+        server=process_use(before.processes, after.processes),
+        gpus=observed.gpus,
+        server_metrics=server_metrics(before.metrics, after.metrics, models),
+        cpu_throttled_s=throttled_s,
+    )
 
 
 def _server_side(
-    reading: Future[tuple[Snapshot, Snapshot]], records: Records
+    observed: Observed, records: Records
 ) -> tuple[tuple[ModelSplit, ...], TimeSplit | None, tuple[Warning, ...]]:
+    before, after = observed.before, observed.after
+    if before.statistics is None or after.statistics is None:
+        return (), None, (_no_statistics(before.trouble or after.trouble),)
     try:
-        before, after = reading.result()
-        splits = model_splits(before, after)
+        splits = model_splits(before.statistics, after.statistics)
     except ServerTrouble as err:
-        text = f"there is no server-side split: {err.message}; see the server's log"
-        return (), None, (Warning(kind="NoServerStatistics", text=text, figure=0.0, threshold=1.0),)
-    return splits, time_split(records, splits, before.at_ns, after.at_ns), ()
+        return (), None, (_no_statistics(err.message),)
+    return splits, time_split(records, splits, before.statistics.at_ns, after.statistics.at_ns), ()
+
+
+def _no_statistics(why: str) -> Warning:
+    text = f"there is no server-side split: {why}; see the server's log"
+    return Warning(kind="NoServerStatistics", text=text, figure=0.0, threshold=1.0)

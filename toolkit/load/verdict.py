@@ -1,11 +1,7 @@
 """PASS, FAIL or UNDECIDED for each criterion, on effective samples. Pure: records and limits in, verdicts out.
 
-Percentiles and error rates: with n requests of which t missed, PASS when P(Binomial(n, allowed) <= t) <= 1 % (the
-early stopping of MLPerf LoadGen, level 0.99, no tolerance), FAIL when P(Binomial(n, allowed) >= t) <= 1 %, else
-UNDECIDED. A failed request and a time-out are misses. Requests in a queue resemble their neighbours, so both counts are
-divided by the integrated autocorrelation time first: on plain counts, a true 2 % of misses on a queue at 80 % load
-passes as p99 in every fifth run of 3 000 requests, here in none (tests/load/test_verdict.py simulates it).
-Means and throughput: the one-sided 99.9 % bound by batch means must lie on one side of the limit.
+Percentiles, error rates and goodput allow a share of misses: early_stopping.py decides it. A failed request and a
+time-out are misses. Means and throughput: one-sided bounds of the mean must lie on one side of the limit.
 """
 
 from __future__ import annotations
@@ -17,37 +13,34 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from toolkit.load.duration import seconds_text
+from toolkit.load.early_stopping import CONFIDENCE, decide, discounted
+from toolkit.load.goodput import lateness
 from toolkit.load.measurement import Measurement
-from toolkit.load.metrics import Seconds, completions_s
+from toolkit.load.metrics import completions_s
+from toolkit.load.request_metrics import Seconds, has_times, request_metric
 from toolkit.load.request_records import Records
-from toolkit.load.slo import Criterion, Slo
+from toolkit.load.slo import TIMES, Criterion, Slo
 from toolkit.load.statistics import (
-    BLOCKS,
-    T_95_TWO_SIDED,
-    T_999_ONE_SIDED,
+    TAU_BLOCKS,
     Mean,
-    autocorrelation_time,
-    binomial_at_most,
     dependence,
+    initial_positive_sequence,
     mean_of_blocks,
     quantile,
     quantile_interval,
+    student_t,
 )
+from toolkit.load.verdict_words import share_reason, too_few
 
 Outcome = Literal["PASS", "FAIL", "UNDECIDED", "INVALID"]
 
-#: The level of the rule on independent samples, as LoadGen has it.
-LEVEL = 0.99
-#: What a PASS or a FAIL is really worth, one look each: on M/D/1 at 50, 80 and 95 % load, 1 000 to 20 000 requests,
-#: with the true figure exactly at the limit, at most 1 % of 400 runs were wrong for a p99, 3.5 % for a p90 and 4 % of
-#: 500 for a mean. With twice the allowed share one of 400 passed in the worst case.
-CONFIDENCE = 0.95
-#: tau comes out too small when the window is not much longer than it: with fewer effective samples nothing passes, and
-#: no mean is decided (at 95 % load and 30 effective samples, 8 % of 500 means passed wrongly).
-MIN_EFFECTIVE_SAMPLES = 50
+#: The error probability of means and of throughput, on each side and over all looks; CONFIDENCE says what is left.
+MEAN_LEVEL = 0.001
+#: With fewer effective samples no mean is decided, and with fewer than the second none passes: a quiet window hides the
+#: slow requests that a mean consists of. (With 50 for both, up to 11 % of windows passed with the mean at the limit.)
+MIN_EFFECTIVE_SAMPLES, MIN_TO_PASS = 50, 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +63,14 @@ class Verdict:
     reason: str
 
 
-def judge(slo: Slo, measurement: Measurement, records: Records) -> tuple[Verdict, ...]:
-    """A verdict for each criterion of `slo`, on the requests of the window; INVALID when the measurement is."""
-    verdicts = (_judge(criterion, records) for criterion in slo.criteria)
+def judge(slo: Slo, measurement: Measurement, records: Records, *, looks: int = 1) -> tuple[Verdict, ...]:
+    """A verdict for each criterion of `slo`, on the requests of the window; INVALID when the measurement is.
+
+    Whoever looks again at a longer window until something is decided says at how many `looks` in all, beforehand: the
+    error probability is shared equally between them (Bonferroni), since windows that grow resemble each other by an
+    amount that is not known.
+    """
+    verdicts = (_judge(criterion, records, looks) for criterion in slo.criteria)
     if measurement.is_valid:
         return tuple(verdicts)
     cause = "the point was interrupted" if measurement.interrupted else _first_cause(measurement)
@@ -96,111 +94,105 @@ def _invalid(verdict: Verdict, cause: str) -> Verdict:
     return dataclasses.replace(verdict, outcome="INVALID", confidence=0.0, reason=reason)
 
 
-def _judge(criterion: Criterion, records: Records) -> Verdict:
-    counted = records.in_window
-    failed = ~records.succeeded[counted]
-    from_ns = records.sent_ns if criterion.metric == "service" else records.intended_ns
-    times_s = (records.done_ns - from_ns)[counted] / 1e9
-    if not len(times_s):
-        return _undecided_without_samples(criterion)
+def _judge(criterion: Criterion, records: Records, looks: int) -> Verdict:
+    named = [bound.metric for bound in criterion.within] or [criterion.metric]
+    missing = [name for name in named if name in TIMES and not has_times(request_metric(name), records)]
+    if not records.in_window.any():
+        return _undecided(criterion, too_few(0, 0.0))
+    if missing:
+        return _undecided(criterion, f"the answers were not streamed, so they have no {missing[0]}; ask for a stream")
     if criterion.metric == "throughput":
-        return _judge_throughput(criterion, records)
+        return _judge_throughput(criterion, records, looks)
+    if criterion.metric == "goodput":
+        late = lateness(criterion.within, records)
+        return _kept_share(_share_verdict(criterion, late, 1.0, 1.0 - criterion.limit, looks))
+    times_s = _times_s(criterion, records)
     if criterion.metric == "errors":
-        return _judge_share(criterion, criterion.limit, failed, times_s)
+        return _share_verdict(criterion, times_s, None, criterion.limit, looks)
+    if not len(times_s):
+        return _undecided(criterion, too_few(0, 0.0))
     if criterion.quantile is None:
-        return _judge_mean(criterion, times_s, failed)
-    times_s[failed] = np.maximum(times_s[failed], criterion.limit)
-    missed = failed | (times_s > criterion.limit)
-    verdict = _judge_share(criterion, 1.0 - criterion.quantile, missed, times_s)
-    return _with_quantile(verdict, criterion.quantile, np.where(failed, np.inf, times_s))
+        return _judge_mean(criterion, times_s, looks)
+    verdict = _share_verdict(criterion, times_s, criterion.limit, 1.0 - criterion.quantile, looks)
+    return _with_quantile(verdict, criterion.quantile, times_s)
 
 
-def _judge_share(criterion: Criterion, allowed: float, missed: NDArray[np.bool_], times_s: Seconds) -> Verdict:
-    """The early-stopping rule and its mirror image on effective counts, rounded against the decision."""
-    samples, misses = len(missed), int(missed.sum())
-    tau = max(dependence(times_s), autocorrelation_time(missed))
-    enough = samples / tau >= MIN_EFFECTIVE_SAMPLES
-    passed = enough and binomial_at_most(math.ceil(misses / tau), math.floor(samples / tau), allowed) <= 1 - LEVEL
-    too_many = 1 - binomial_at_most(math.floor(misses / tau) - 1, math.ceil(samples / tau), allowed)
-    outcome: Outcome = "PASS" if passed else "FAIL" if too_many <= 1 - LEVEL else "UNDECIDED"
-    share = misses / samples
-    low, high = _share_interval(share, samples / tau)
+def _times_s(criterion: Criterion, records: Records) -> Seconds:
+    """The times of the window's requests, infinite for a failed one; without those that have no such time."""
+    metric = request_metric(criterion.metric if criterion.metric in TIMES else "latency")
+    times_s: Seconds = np.where(records.succeeded, metric.times_s(records), np.inf)[records.in_window]
+    return times_s[~np.isnan(times_s)]
+
+
+def _share_verdict(criterion: Criterion, values: Seconds, limit: float | None, allowed: float, looks: int) -> Verdict:
+    """Of misses: values above the limit, or failures alone where there is none."""
+    missed = ~np.isfinite(values) if limit is None else values > limit
+    decision = decide(values, missed, allowed, limit=limit, looks=looks)
+    share = decision.misses / decision.samples
+    low, high = _share_interval(share, decision.counted)
     return Verdict(
         criterion=criterion,
-        outcome=outcome,
+        outcome=decision.outcome,
         measured=share,
         low=low,
         high=high,
-        samples=samples,
-        effective_samples=samples / tau,
-        over_limit=misses,
-        confidence=0.0 if outcome == "UNDECIDED" else CONFIDENCE,
-        reason=_share_reason(criterion, outcome, allowed, samples, misses, tau),
+        samples=decision.samples,
+        effective_samples=decision.samples / decision.tau,
+        over_limit=decision.misses,
+        confidence=0.0 if decision.outcome == "UNDECIDED" else CONFIDENCE,
+        reason=share_reason(criterion, decision, allowed, looks),
     )
-
-
-def _share_reason(criterion: Criterion, outcome: Outcome, allowed: float, samples: int, misses: int, tau: float) -> str:
-    over = "failed" if criterion.metric == "errors" else f"took more than {seconds_text(criterion.limit)} or failed"
-    counts = f"{misses} of {samples} requests {over} ({100 * misses / samples:.3g} %, {100 * allowed:.3g} % allowed)"
-    worth = f"they count as {samples / tau:.0f} independent ones"
-    if outcome != "UNDECIDED":
-        relation = "fewer" if outcome == "PASS" else "more"
-        return f"{counts}; {worth}, enough to be {CONFIDENCE:.0%} sure that {relation} than allowed do"
-    factor = _times_longer(misses / samples, samples / tau, allowed)
-    remedy = f"about {factor:.0f} times as many would decide" if factor else "the share is too near the limit to decide"
-    return f"{counts}; {worth}, too few to be {CONFIDENCE:.0%} sure either way; {remedy}"
-
-
-def _times_longer(share: float, effective: float, allowed: float) -> float | None:
-    """How many times as many effective samples would decide, were the share to stay; None beyond a thousand."""
-    factor = max(1.0, MIN_EFFECTIVE_SAMPLES / effective)
-    while factor < 1000:
-        factor *= 1.25
-        samples = math.floor(effective * factor)
-        at_most = binomial_at_most(math.ceil(share * samples), samples, allowed)
-        fewer = binomial_at_most(math.floor(share * samples) - 1, samples, allowed)
-        if at_most <= 1 - LEVEL or 1 - fewer <= 1 - LEVEL:
-            return max(2.0, factor)
-    return None
 
 
 def _share_interval(share: float, effective: float) -> tuple[float, float]:
     """The 95 % interval of a share by Wilson's score (1927), which keeps its meaning at a share of 0."""
-    z = 1.96
+    z, effective = 1.96, max(effective, 1e-9)
     centre = (share + z * z / (2 * effective)) / (1 + z * z / effective)
     half = z / (1 + z * z / effective) * math.sqrt(share * (1 - share) / effective + (z / (2 * effective)) ** 2)
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def _kept_share(verdict: Verdict) -> Verdict:
+    """A verdict on misses, told as the share that kept the limits."""
+    low, high, missed = (None if v is None else 1.0 - v for v in (verdict.high, verdict.low, verdict.measured))
+    return dataclasses.replace(verdict, measured=missed, low=low, high=high)
+
+
 def _with_quantile(verdict: Verdict, q: float, times_s: Seconds) -> Verdict:
     """The verdict with the percentile instead of the share; a failed request took for ever."""
     ordered = np.sort(times_s)
-    ends = quantile_interval(ordered, q, verdict.samples / verdict.effective_samples)
+    ends = quantile_interval(ordered, q, verdict.samples / discounted(verdict.effective_samples))
     measured, low, high = (None if v is None or math.isinf(v) else v for v in (quantile(ordered, q), *ends))
     return dataclasses.replace(verdict, measured=measured, low=low, high=high)
 
 
-def _judge_mean(criterion: Criterion, times_s: Seconds, failed: NDArray[np.bool_]) -> Verdict:
-    """The mean time; a failed request counts with the limit at least."""
-    counted_s = np.where(failed, np.maximum(times_s, criterion.limit), times_s)
-    tau = dependence(counted_s)
-    mean = mean_of_blocks(counted_s, tau) if len(counted_s) / tau >= MIN_EFFECTIVE_SAMPLES else None
+def _judge_mean(criterion: Criterion, times_s: Seconds, looks: int) -> Verdict:
+    """The mean time; a failed request counts with the limit, or with the longest that succeeded where that is more."""
+    finite = np.isfinite(times_s)
+    counted_s = np.where(finite, times_s, np.max(times_s[finite], initial=criterion.limit))
+    samples, tau = len(counted_s), dependence(counted_s)
+    mean = mean_of_blocks(counted_s, samples / discounted(samples / tau))
+    if mean is None or samples / tau < MIN_EFFECTIVE_SAMPLES:
+        return _undecided(criterion, too_few(samples, samples / tau), samples, samples / tau)
     over = int((counted_s > criterion.limit).sum())
-    if mean is None:
-        return _undecided_without_samples(criterion, len(counted_s), len(counted_s) / tau)
-    return _mean_verdict(criterion, mean, len(counted_s), len(counted_s) / tau, over, seconds_text)
+    verdict = _mean_verdict(criterion, mean, samples, samples / tau, over, seconds_text, looks)
+    if verdict.outcome != "PASS" or samples / tau >= MIN_TO_PASS:
+        return verdict
+    reason = f"{verdict.reason}; but {too_few(samples, samples / tau)}"
+    return dataclasses.replace(verdict, outcome="UNDECIDED", confidence=0.0, reason=reason)
 
 
-def _judge_throughput(criterion: Criterion, records: Records) -> Verdict:
-    """Completions per second in BLOCKS equal parts of the window."""
+def _judge_throughput(criterion: Criterion, records: Records, looks: int) -> Verdict:
+    """Completions per second in equal parts of the window, whose dependence widens the bounds."""
     window_s = (records.window_end_ns - records.window_start_ns) / 1e9
     done_s = completions_s(records)
-    counts, _ = np.histogram(done_s, bins=BLOCKS, range=(0.0, window_s))
-    rates = counts * (BLOCKS / window_s)
-    mean = Mean(value=float(rates.mean()), error=float(rates.std(ddof=1)) / math.sqrt(BLOCKS))
-    if len(done_s) < 2 * BLOCKS:
-        return _undecided_without_samples(criterion, len(done_s), 0.0)
-    return _mean_verdict(criterion, mean, len(done_s), float(BLOCKS), 0, lambda rate: f"{rate:.4g}/s")
+    counts, _ = np.histogram(done_s, bins=TAU_BLOCKS, range=(0.0, window_s))
+    if len(done_s) < 2 * TAU_BLOCKS:
+        return _undecided(criterion, too_few(len(done_s), 0.0), len(done_s))
+    effective = TAU_BLOCKS / initial_positive_sequence(counts)
+    error = float(counts.std(ddof=1)) / math.sqrt(effective) * (TAU_BLOCKS / window_s)
+    mean = Mean(value=len(done_s) / window_s, error=error, freedom=max(4.0, effective - 1))
+    return _mean_verdict(criterion, mean, len(done_s), effective, 0, lambda rate: f"{rate:.4g}/s", looks)
 
 
 def _mean_verdict(
@@ -210,17 +202,17 @@ def _mean_verdict(
     effective: float,
     over: int,
     text: Callable[[float], str],
+    looks: int,
 ) -> Verdict:
-    bound, spread = T_999_ONE_SIDED * mean.error, T_95_TWO_SIDED * mean.error
+    bound = student_t(MEAN_LEVEL / looks, mean.freedom) * mean.error
+    spread = student_t(0.025, mean.freedom) * mean.error
     above = mean.value - bound >= criterion.limit
     below = mean.value + bound <= criterion.limit
     passed, failed = (above, below) if criterion.metric == "throughput" else (below, above)
     outcome: Outcome = "PASS" if passed else "FAIL" if failed else "UNDECIDED"
     side = "on one side of" if outcome != "UNDECIDED" else "on both sides of"
     bounds = f"{text(mean.value - bound)} and {text(mean.value + bound)}"
-    reason = (
-        f"the mean is {text(mean.value)}; its 99.9 % bounds, {bounds}, lie {side} the limit {text(criterion.limit)}"
-    )
+    level = f"{100 * (1 - MEAN_LEVEL / looks):.4g} %"
     return Verdict(
         criterion=criterion,
         outcome=outcome,
@@ -231,11 +223,11 @@ def _mean_verdict(
         effective_samples=effective,
         over_limit=over,
         confidence=0.0 if outcome == "UNDECIDED" else CONFIDENCE,
-        reason=reason,
+        reason=f"the mean is {text(mean.value)}; its {level} bounds, {bounds}, lie {side} {text(criterion.limit)}",
     )
 
 
-def _undecided_without_samples(criterion: Criterion, samples: int = 0, effective: float = 0.0) -> Verdict:
+def _undecided(criterion: Criterion, reason: str, samples: int = 0, effective: float = 0.0) -> Verdict:
     return Verdict(
         criterion=criterion,
         outcome="UNDECIDED",
@@ -246,5 +238,5 @@ def _undecided_without_samples(criterion: Criterion, samples: int = 0, effective
         effective_samples=effective,
         over_limit=0,
         confidence=0.0,
-        reason=f"{samples} requests count as {effective:.0f} independent ones, too few to decide; measure for longer",
+        reason=reason,
     )

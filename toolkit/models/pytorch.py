@@ -5,12 +5,8 @@ In: a Source. Out: a ModelFile, or ModelRefused with the line of the customer's 
 
 from __future__ import annotations
 
-import difflib
-import importlib.util
 import sys
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +14,8 @@ from typing import Any
 
 import torch
 
-from toolkit.errors import ModelRefused, ToolkitError
+from toolkit.errors import ModelRefused
+from toolkit.models.code import accepting, customer_code, imported, named_function
 from toolkit.models.source import Source, state_dict_refused
 
 
@@ -35,73 +32,33 @@ class ModelFile:
     output_names: tuple[str, ...] = ()
 
 
-def load_pytorch(source: Source, *, seed: int = 0) -> ModelFile:
-    """Load the model that `source` names; `seed` fixes the weights of a factory that draws them at random."""
+def load_pytorch(source: Source, *, seed: int = 0, arguments: Mapping[str, Any] | None = None) -> ModelFile:
+    """Load the model that `source` names; `seed` fixes the weights of a factory that draws them at random.
+
+    `arguments` are handed to those functions of the file that name them.
+    """
     torch.manual_seed(seed)
-    sys.path.insert(0, str(source.path.parent.resolve()))
     if source.entry is None:
+        sys.path.insert(0, str(source.path.parent.resolve()))
         return ModelFile(module=_unpickled(source.path))
-    code = _imported(source.path)
-    factory = _factory(code, source.path, source.entry)
+    code = imported(source.path)
+    given = arguments or {}
+    factory = accepting(named_function(code, source.path, source.entry), given)
     with customer_code(source.path, f"{source.entry}()", ModelRefused):
         module = factory()
     return ModelFile(
         module=_checked_module(module, f"{source.path}: {source.entry}()"),
-        sample_inputs=getattr(code, "sample_inputs", None),
-        held_out=getattr(code, "held_out", None),
+        sample_inputs=_offered(code, "sample_inputs", given, positional=2),
+        held_out=_offered(code, "held_out", given),
         output_names=tuple(getattr(code, "OUTPUT_NAMES", ())),
     )
 
 
-@contextmanager
-def customer_code(path: Path, doing: str, error: type[ToolkitError], *, mend: str = "") -> Iterator[None]:
-    """Turn whatever the customer's code raises below into `error`, which names the file and line."""
-    try:
-        yield
-    except ToolkitError:
-        raise
-    except Exception as err:
-        text = str(err).strip().splitlines()
-        raised = f"{type(err).__name__}: {text[0]}" if text else type(err).__name__
-        place = customer_line(err, path)
-        raise error(f"{place}: {doing} raised {raised}", mend=mend or f"mend {place}") from err
-
-
-def customer_line(err: BaseException, path: Path) -> str:
-    """`file:line` of the innermost frame of a traceback that lies beside the customer's file; else the file."""
-    if isinstance(err, SyntaxError) and err.filename:
-        return f"{err.filename}:{err.lineno}"
-    folder = path.parent.resolve()
-    for frame in reversed(traceback.extract_tb(err.__traceback__)):
-        if Path(frame.filename).resolve().is_relative_to(folder) and "site-packages" not in frame.filename:
-            return f"{frame.filename}:{frame.lineno}"
-    return str(path)
-
-
-def _imported(path: Path) -> ModuleType:
-    """Execute the file under a name that cannot shadow a module which somebody else imports."""
-    spec = importlib.util.spec_from_file_location("customer_model", path)
-    if spec is None or spec.loader is None:
-        raise ModelRefused(f"{path} cannot be imported as Python")
-    code = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = code
-    with customer_code(path, "importing it", ModelRefused):
-        spec.loader.exec_module(code)
-    return code
-
-
-def _factory(code: ModuleType, path: Path, entry: str) -> Callable[[], Any]:
-    factory = getattr(code, entry, None)
-    if callable(factory):
-        return factory  # type: ignore[no-any-return]
-    offered = [
-        n for n, value in vars(code).items() if callable(value) and getattr(value, "__module__", "") == code.__name__
-    ]
-    close = difflib.get_close_matches(entry, offered, n=1) or offered[:1]
-    raise ModelRefused(
-        f"{path} has no function '{entry}'; it defines: {', '.join(offered) or 'none'}",
-        mend=f"give {path}:{close[0]}" if close else f"define {entry}() returning a torch.nn.Module",
-    )
+def _offered(
+    code: ModuleType, name: str, arguments: Mapping[str, Any], *, positional: int = 0
+) -> Callable[..., Any] | None:
+    function = getattr(code, name, None)
+    return accepting(function, arguments, positional=positional) if callable(function) else None
 
 
 def _unpickled(path: Path) -> torch.nn.Module:

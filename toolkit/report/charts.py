@@ -6,6 +6,7 @@ on dark. Every chart's `description` is its text alternative. This module does n
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from html import escape
 from typing import Any
@@ -15,13 +16,16 @@ from toolkit.load.measurement import ModelSplit, TimeSplit
 from toolkit.load.slo import Slo
 from toolkit.report.descriptions import (
     PARTS,
+    Axis,
     charted_percentile,
+    charted_rate,
     describe_batch_sizes,
     describe_latency_throughput,
     describe_time_split,
     part_s,
     percentile,
     percentile_name,
+    rate_on,
 )
 from toolkit.tune.decision import Decision, Trial
 from toolkit.tune.words import time_text
@@ -42,21 +46,23 @@ LOG_RATIO = 20
 def latency_throughput_chart(
     trials: tuple[Trial, ...], slo: Slo, *, decision: Decision | None = None, mark: str = "", width: int = 720
 ) -> Any:
-    """Tail latency (ms) over throughput (requests/s): a line per candidate with 95 % intervals, and the SLO line.
+    """Tail latency (ms) over throughput, or offered rate where every load was open (requests/s), with the SLO line.
 
-    Filled points pass, hollow ones do not; the chosen one is ringed; `mark` is drawn across the plot.
+    A line per candidate with 95 % intervals. Filled points pass, hollow ones do not; the chosen one is ringed; `mark`
+    is drawn across the plot.
     Returns an altair.Chart.
     """
-    alt = require("altair")
+    alt = _altair()
     q, limit_s = charted_percentile(slo, trials)
-    rows = _latency_rows(trials, q)
-    x = alt.X("throughput:Q", title="Throughput (requests/s)", scale=_throughput_scale(alt, rows))
+    axis = charted_rate(trials)
+    rows = _latency_rows(trials, q, axis)
+    x = alt.X("rate:Q", title=f"{axis} (requests/s)", scale=_rate_scale(alt, rows))
     y = alt.Y("latency:Q", title=f"{percentile_name(q)} latency (ms)", scale=_latency_scale(alt, rows, limit_s))
     series = _series(alt, [trial.candidate.name for trial in trials], width)
     base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=series["color"])
     layers = [
         *_watermark(alt, mark, width),
-        base.mark_line(strokeWidth=1.75).encode(order="order:O"),
+        base.mark_line(strokeWidth=1.75).encode(order="order:O", detail="kind:N"),
         base.mark_rule(strokeWidth=1.25, opacity=0.7).encode(y=alt.Y("low:Q"), y2="high:Q"),
         base.mark_point(size=64, filled=True, opacity=1).encode(**series).transform_filter("datum.passed"),
         base.mark_point(size=56, strokeWidth=1.75, opacity=1).encode(**series).transform_filter("!datum.passed"),
@@ -69,20 +75,24 @@ def latency_throughput_chart(
 
 def time_split_chart(splits: Iterable[tuple[str, TimeSplit]], *, width: int = 720) -> Any:
     """The mean request taken apart: one stacked bar (ms) per label, in the order given. Returns an altair.Chart."""
-    alt = require("altair")
+    alt = _altair()
     splits = tuple(splits)
     rows = [
         {"label": label, "part": part, "order": order, "time": part_s(split, part) * 1e3}
         for label, split in splits
         for order, part in enumerate(PARTS)
     ]
+    # Room for labels in a reader's wider font.
+    room = min(7.5 * max((len(label) for label, _ in splits), default=0), 0.45 * width)
     legend = alt.Legend(title=None, columns=len(PARTS) if width > 500 else 4)
     chart = (
         alt.Chart(alt.Data(values=rows))
         .mark_bar(height={"band": 0.62})
         .encode(
             x=alt.X("time:Q", title="Mean time per request (ms)", stack="zero", axis=alt.Axis(grid=True)),
-            y=alt.Y("label:N", title=None, sort=[label for label, _ in splits], axis=alt.Axis(grid=False)),
+            y=alt.Y(
+                "label:N", title=None, sort=[label for label, _ in splits], axis=alt.Axis(grid=False, minExtent=room)
+            ),
             color=alt.Color("part:N", scale=alt.Scale(domain=PARTS, range=PART_COLOURS), legend=legend),
             order=alt.Order("order:O"),
         )
@@ -92,7 +102,7 @@ def time_split_chart(splits: Iterable[tuple[str, TimeSplit]], *, width: int = 72
 
 def batch_size_chart(model: ModelSplit, *, width: int = 350) -> Any:
     """How many executions of one served model ran at each batch size. Returns an altair.Chart."""
-    alt = require("altair")
+    alt = _altair()
     rows = [{"size": batch.size, "executions": batch.executions} for batch in model.batches]
     chart = (
         alt.Chart(alt.Data(values=rows), title=alt.TitleParams(model.model, anchor="start", limit=width - 20))
@@ -116,10 +126,28 @@ def svg(chart: Any, *, key: str = "") -> str:
     return f"{start.replace('<svg ', head, 1)}>{body}{inner}"
 
 
+def _altair() -> Any:
+    """The altair module, imported without what would build a grammar of internationalised addresses at import.
+
+    jsonschema, which altair validates charts with, imports rfc3987_syntax where it is installed (JupyterLab asks for
+    it), and that takes three seconds for a format that no chart has. A name that is None in sys.modules is an absent
+    module to whoever imports it; afterwards it is importable again.
+    """
+    grammar = "rfc3987_syntax"
+    is_settled = "jsonschema" in sys.modules or grammar in sys.modules
+    if not is_settled:
+        sys.modules[grammar] = None  # type: ignore[assignment]
+    try:
+        return require("altair")
+    finally:
+        if not is_settled:
+            del sys.modules[grammar]
+
+
 # --- parts of the latency-throughput chart ----------------------------------------------------------------------------
 
 
-def _latency_rows(trials: tuple[Trial, ...], q: float) -> list[dict[str, Any]]:
+def _latency_rows(trials: tuple[Trial, ...], q: float, axis: Axis) -> list[dict[str, Any]]:
     rows = []
     for trial in trials:
         for order, point in enumerate(trial.points):
@@ -130,14 +158,15 @@ def _latency_rows(trials: tuple[Trial, ...], q: float) -> list[dict[str, Any]]:
             low, high = (value if end is None else end for end, value in ends)
             rows.append(
                 {"candidate": trial.candidate.name, "load": point.load.name, "order": order}
-                | {"throughput": point.measurement.throughput_per_s, "passed": point.outcome == "PASS"}
+                | {"kind": type(point.load).__name__}  # a line leads through loads of one kind
+                | {"rate": rate_on(axis, point.measurement), "passed": point.outcome == "PASS"}
                 | {"latency": quantile.value_s * 1e3, "low": low * 1e3, "high": high * 1e3}
             )
     return rows
 
 
-def _throughput_scale(alt: Any, rows: list[dict[str, Any]]) -> Any:
-    fastest = max((row["throughput"] for row in rows), default=0)
+def _rate_scale(alt: Any, rows: list[dict[str, Any]]) -> Any:
+    fastest = max((row["rate"] for row in rows), default=0)
     return alt.Scale(domain=[0, 1.04 * fastest] if fastest else alt.Undefined, nice=True)
 
 

@@ -6,12 +6,14 @@ In: values of the load and tune stages. Out: one or two sentences. This module d
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from toolkit.load.measurement import Measurement, ModelSplit, Quantile, TimeSplit
-from toolkit.load.pattern import load_text
 from toolkit.load.slo import Slo
 from toolkit.tune.decision import Decision, Trial
-from toolkit.tune.words import percent_text, rate_text, time_text
+from toolkit.tune.words import percent_text, rate_text, time_text, under_text
+
+Axis = Literal["Offered rate", "Throughput"]
 
 #: The parts of a mean request, as `TimeSplit` names them, in the order in which a request meets them.
 PARTS = ("queue", "input", "infer", "output", "network", "client", "remainder")
@@ -30,6 +32,22 @@ def charted_percentile(slo: Slo, trials: tuple[Trial, ...]) -> tuple[float, floa
     return 0.99, None
 
 
+def charted_rate(trials: tuple[Trial, ...]) -> Axis:
+    """What latency is drawn over: the offered rate where every load was open, else the throughput.
+
+    Beyond its capacity a server's throughput stands still while its latency grows with what is offered.
+    """
+    measurements = [point.measurement for trial in trials for point in trial.points]
+    is_open = bool(measurements) and all(m.offered_per_s is not None for m in measurements)
+    return "Offered rate" if is_open else "Throughput"
+
+
+def rate_on(axis: Axis, measurement: Measurement) -> float:
+    """A measurement's place on that axis, in requests per second."""
+    offered = measurement.offered_per_s
+    return offered if axis == "Offered rate" and offered is not None else measurement.throughput_per_s
+
+
 def percentile_name(q: float) -> str:
     """`p99` for 0.99."""
     return f"p{100 * q:g}"
@@ -43,17 +61,18 @@ def percentile(measurement: Measurement, q: float) -> Quantile | None:
 def describe_latency_throughput(trials: tuple[Trial, ...], slo: Slo, decision: Decision | None) -> str:
     """The text alternative of the latency-throughput chart: each candidate from its first to its last load."""
     q, limit_s = charted_percentile(slo, trials)
-    said = [f"{percentile_name(q)} latency over throughput.", *(_describe_trial(trial, q) for trial in trials)]
+    axis = charted_rate(trials)
+    said = [f"{percentile_name(q)} latency over {axis.lower()}.", *(_describe_trial(t, q, axis) for t in trials)]
     if limit_s is not None:
         said.append(f"The SLO line is at {time_text(limit_s)}.")
     if decision is not None and decision.load is not None:
-        said.append(f"Chosen: {decision.candidate} with {load_text(decision.load)}.")
+        said.append(f"Chosen: {decision.candidate} with {under_text(decision.load)}.")
     return " ".join(said)
 
 
-def _describe_trial(trial: Trial, q: float) -> str:
+def _describe_trial(trial: Trial, q: float, axis: Axis) -> str:
     shown = [(m, v) for m in (p.measurement for p in trial.points) if (v := percentile(m, q)) is not None]
-    texts = [f"{time_text(v.value_s)} at {rate_text(m.throughput_per_s)} requests/s" for m, v in shown]
+    texts = [f"{time_text(v.value_s)} at {rate_text(rate_on(axis, m))} requests/s" for m, v in shown]
     if len(texts) < 2:
         return f"{trial.candidate.name}: {texts[0] if texts else 'no point'}."
     return f"{trial.candidate.name}: from {texts[0]} to {texts[-1]} over {len(texts)} loads."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from toolkit.export.parity import LiveParity, ParityResult, TaskResult, Tolerance
+from toolkit.load.certify.certification import certificate_text
 from toolkit.report.report import Report
 from toolkit.report.table import VERDICT, Column, Table, number_columns, text_columns
 from toolkit.tensor import TensorSpec
@@ -100,6 +101,37 @@ def _task_row(what: str, task: TaskResult) -> tuple[str, ...]:
     return (what, task.metric, *figures)
 
 
+def recall_table(report: Report) -> Table:
+    """What each served index finds of what exact search finds."""
+    columns = (
+        Column(title="Entry", kind="code"),
+        *text_columns("Measured"),
+        *number_columns("Asked", "Found", "95 % interval", "Queries"),
+        VERDICT,
+    )
+    rows = tuple(
+        (
+            r.entry,
+            f"recall@{r.k}",
+            f"{r.asked:g}",
+            f"{r.recall:.4f}",
+            f"{r.low:.4f} to {r.high:.4f}",
+            f"{r.queries:,}",
+            r.outcome,
+        )
+        for r in report.index_recall
+    )
+    return Table(caption="Vector indexes against exact search, through the server", columns=columns, rows=rows)
+
+
+def quality_table(report: Report) -> Table:
+    """The customer's models beside what else could answer, by the PoC's own code."""
+    systems = tuple(dict.fromkeys(system for q in report.quality for system in q.values))
+    rows = tuple((q.metric, *(f"{q.values[s]:.4f}" if s in q.values else "-" for s in systems)) for q in report.quality)
+    columns = (*text_columns("Metric"), *number_columns(*(s[:1].upper() + s[1:] for s in systems)))
+    return Table(caption="Quality on held-out data", columns=columns, rows=rows)
+
+
 def steps_table(report: Report) -> Table:
     """The repository entries that one request passes."""
     columns = (Column(title="Entry", kind="code"), Column(title="Backend", kind="code"), Column(title="What it does"))
@@ -142,8 +174,13 @@ def machine_table(report: Report) -> Table:
         ("GPU", "; ".join(f"{g.name}, {g.memory_bytes / 2**30:.0f} GiB, driver {g.driver}" for g in e.gpus) or "none"),
         ("System", e.system + (", in a container" if e.in_container else "")),
         ("Python", e.python),
+        ("Load engine", certificate_text(next((m.certificate for m in report.measurements if m.certificate), None))),
     )
-    return Table(caption="Machine", columns=text_columns("Part", "Found"), rows=rows)
+    return Table(
+        caption="Machine of the load generator" if report.remote else "Machine",
+        columns=text_columns("Part", "Found"),
+        rows=rows,
+    )
 
 
 def versions_table(report: Report) -> Table:

@@ -14,6 +14,15 @@ GLOSSARY = (
     ("UNDECIDED", "The effective samples neither prove nor refute the criterion. A longer measurement decides it."),
     ("INVALID", "Something other than the server set the figures, so the point is neither judged nor ranked."),
     ("Closed loop", "Each client sends its next request when the last one is answered, so load follows the server."),
+    (
+        "Open loop",
+        "Requests are sent on a schedule, whatever the server does; latency counts from the scheduled moment.",
+    ),
+    ("Offered rate", "The requests per second that an open loop meant to send; the throughput is what was answered."),
+    (
+        "Send lag",
+        "How much later than intended a request was really sent; the load generator's fault, so it is watched.",
+    ),
     ("Queue, input, infer, output", "Time in the server: waiting, gathering the batch, running the model, answering."),
     (
         "Network, client, remainder",

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from toolkit.load.pattern import load_text
+from toolkit.load.pattern import Concurrency, load_text
 from toolkit.report import evidence, speed
 from toolkit.report.charts import batch_size_chart, latency_throughput_chart, svg, time_split_chart
+from toolkit.report.descriptions import charted_rate
 from toolkit.report.glossary import GLOSSARY
 from toolkit.report.report import BundleWritten, Report, report_json
+from toolkit.report.resources import resource_tables
 from toolkit.report.statements import judged_at, not_shown, risks
 from toolkit.report.table import Table
-from toolkit.tune.words import closed_text, config_text, rate_text, sentence_text, verdict_text
+from toolkit.tune.words import closed_text, config_text, rate_text, sentence_text, under_text, verdict_text
 
 BADGES = {"PASS": "GO", "FAIL": "NO-GO"}
 #: Pictures are drawn for two widths, in CSS pixels: a page or a desktop, and a telephone.
@@ -62,10 +64,11 @@ def render_html(report: Report) -> str:
         risks=risks(report),
         not_shown=not_shown(report),
         tables=_tables(report),
-        points_tables=speed.points_tables(report),
+        points_tables=(*speed.points_tables(report), *resource_tables(report)),
         reasons=speed.reasons(report),
         parity_notes=evidence.parity_notes(report),
         curve=_curve(report),
+        charted=charted_rate(report.trials).lower(),
         split=_split(report),
         batches=_batches(report),
         glossary=GLOSSARY,
@@ -114,7 +117,7 @@ def recommended(report: Report) -> tuple[tuple[str, str], ...]:
     return (
         ("Configuration", trial.candidate.name),
         ("Settings", config_text(trial.candidate.config)),
-        ("Proven with", f"{load_text(point.load)} at once"),
+        ("Proven with", under_text(point.load)),
         ("Throughput", f"{rate_text(point.measurement.throughput_per_s)} requests/s"),
         *(("Latency", verdict_text(v)) for v in point.verdicts if v.criterion.metric == "latency"),
     )
@@ -128,6 +131,8 @@ def _tables(report: Report) -> dict[str, Table | None]:
         "split": speed.split_table(report.leader[0]) if report.leader else None,
         "parity": evidence.parity_table(report),
         "accuracy": evidence.accuracy_table(report),
+        "quality": evidence.quality_table(report),
+        "recall": evidence.recall_table(report),
         "steps": evidence.steps_table(report),
         "artifacts": evidence.artifacts_table(report),
         "machine": evidence.machine_table(report),
@@ -142,8 +147,8 @@ def _curve(report: Report) -> Figure | None:
         return None
     mark = "Measured on a CPU" if report.device_mark else ""
     caption = (
-        "Closed-loop load. Filled points meet the SLO, hollow ones do not or are not settled. Bars are 95 % intervals, "
-        "without an end that the samples cannot bound."
+        f"{_loop_text(report)} Filled points meet the SLO, hollow ones do not or are not settled. Bars are 95 % "
+        "intervals, without an end that the samples cannot bound."
     )
     if report.decision.load is not None:
         caption += " The ring marks the recommended point."
@@ -152,6 +157,16 @@ def _curve(report: Report) -> Figure | None:
         return latency_throughput_chart(report.trials, report.slo, decision=report.decision, mark=mark, width=width)
 
     return _figure(draw, caption)
+
+
+def _loop_text(report: Report) -> str:
+    """Whether clients waited for their answers, which the shape of the curve depends on."""
+    closed = {isinstance(measurement.load, Concurrency) for measurement in report.measurements}
+    if closed == {True}:
+        return "Closed-loop load."
+    if closed == {False}:
+        return "Open-loop load: requests keep to their schedule, and latency counts from it."
+    return "Closed loops and open loads, whose requests keep to a schedule; latency counts from the intended send."
 
 
 def _split(report: Report) -> Figure | None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from toolkit.artifact import Artifact
 from toolkit.environment import Environment
 from toolkit.export.parity import LiveParity, ParityResult, TaskResult
+from toolkit.index.recall import IndexRecall
+from toolkit.load.drift import Drift
 from toolkit.load.measurement import Measurement
 from toolkit.load.slo import Slo
 from toolkit.records import SCHEMA, read_json, to_data, write_json
@@ -40,6 +42,14 @@ class ExportParity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """One figure of merit that the PoC's own code computed, for each system that it compares; higher is better."""
+
+    metric: str
+    values: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BundleWritten:
     """The deployment bundle's folder, relative to the run folder."""
 
@@ -58,6 +68,9 @@ class Report:
     """What one run measured and decided. `created` is UTC in ISO 8601.
 
     `pipeline` says in a sentence what one request does; `steps` are the entries it passes, in order.
+    `drift` compares the first point of a sweep with the same one at its end. `remote` is the address of a server on
+    another machine, whose hardware is not known; `environment` is the load generator's then.
+    `quality` compares the customer's models with others, `index_recall` each served index with exact search.
     `accuracy` is the task metric of the original (reference) and through the server (answers).
     `sizing` is kept free: a run does not size yet.
     """
@@ -74,7 +87,11 @@ class Report:
     artifacts: tuple[Artifact, ...] = ()
     export_parity: tuple[ExportParity, ...] = ()
     live_parity: LiveParity | None = None
+    drift: Drift | None = None
+    remote: str = ""
     accuracy: TaskResult | None = None
+    quality: tuple[Quality, ...] = ()
+    index_recall: tuple[IndexRecall, ...] = ()
     pipeline: str = ""
     steps: tuple[PipelineStep, ...] = ()
     not_shown: tuple[str, ...] = ()
@@ -87,7 +104,7 @@ class Report:
     @property
     def device_mark(self) -> str:
         """What every figure of this report carries when it comes from a CPU; empty for a GPU."""
-        return CPU_MARK if self.environment.device == "CPU" else ""
+        return CPU_MARK if self.environment.device == "CPU" and not self.remote else ""
 
     @property
     def leader(self) -> tuple[Trial, Point] | None:

@@ -48,9 +48,11 @@ def reasons(report: Report) -> tuple[str, ...]:
 
 def points_tables(report: Report) -> tuple[Table, ...]:
     """Every load point of every candidate, over every declared metric; the judged one is marked."""
+    ours = ("service", "client")
+    theirs = dict.fromkeys(_family(metric) for metric in METRICS if _family(metric) not in (*ours, "split"))
     groups = (
-        ("From the moment that a request was meant to be sent", ("latency", "throughput", "errors", "batch_size")),
-        ("From the moment that a request was really sent, and the load generator itself", ("service", "client")),
+        ("From the moment that a request was meant to be sent", tuple(theirs)),
+        ("From the moment that a request was really sent, and the load generator itself", ours),
     )
     return tuple(_points_table(report, caption, metrics_of(*families)) for caption, families in groups)
 
@@ -140,6 +142,9 @@ def warnings_table(report: Report) -> Table:
         (f"{name}, {load_text(point.load)}", warning.kind, sentence_text(warning.text), _yes(not warning.invalid))
         for name, point, warning in found
     )
+    if report.drift is not None and report.drift.warning is not None:
+        text = sentence_text(report.drift.warning.text)
+        rows = (("the whole sweep", report.drift.warning.kind, text, _yes(True)), *rows)
     columns = text_columns("Where", "Warning", "Cause and remedy", "Judged")
     return Table(caption="Warnings of the measurements", columns=columns, rows=rows)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from toolkit.load.pattern import load_text
+from toolkit.load.pattern import Concurrency, RequestRate
 from toolkit.load.verdict import Verdict
 from toolkit.report.report import Report
 from toolkit.tune.decision import NOISE, Point, rivals_within_noise
@@ -16,11 +16,16 @@ from toolkit.tune.words import (
     closed_text,
     is_at_least,
     percent_text,
+    rate_text,
     sentence_text,
     target_text,
     time_text,
+    under_text,
     verdict_text,
 )
+
+#: The gaps between requests, by kind of arrivals.
+GAPS = {"constant": "equal", "poisson": "random (Poisson)", "gamma": "clustered (gamma)"}
 
 #: A criterion met with less than this share of its limit to spare has no headroom worth the name.
 HEADROOM = 0.10
@@ -43,7 +48,7 @@ def risks(report: Report, *, most: int = 3) -> tuple[Risk, ...]:
         *_device_risks(report),
         *_noise_risks(report),
         *_warning_risks(point),
-        *_standing_risks(report),
+        *_standing_risks(point),
     ]
     return tuple(found[:most])
 
@@ -112,27 +117,47 @@ def _warning_risks(point: Point | None) -> Iterator[Risk]:
             yield Risk(name=f"Warning: {warning.kind}", text=sentence_text(warning.text))
 
 
-def _standing_risks(report: Report) -> Iterator[Risk]:
-    text = (
-        "Each simulated client waits for its answer before it asks again. Real traffic does not wait: in bursts, "
-        "queues and latency grow beyond these figures."
-    )
-    yield Risk(name="Traffic in bursts", text=text)
-    text = "Everything ran on one machine. A second replica, and what happens while one is away, were not tried."
-    yield Risk(name="One machine", text=text)
+def _standing_risks(point: Point | None) -> Iterator[Risk]:
+    yield Risk(name="Traffic in bursts", text=_burst_text(point))
+    text = "One server was measured. A second replica, and what happens while one is away, were not tried."
+    yield Risk(name="One server", text=text)
     text = "The load repeats a small set of sample requests. Other sizes or contents of requests may cost more."
     yield Risk(name="Sample requests", text=text)
+
+
+def _burst_text(point: Point | None) -> str:
+    if point is None or isinstance(point.load, Concurrency):
+        return (
+            "Each simulated client waits for its answer before it asks again. Real traffic does not wait: in bursts, "
+            "queues and latency grow beyond these figures."
+        )
+    if isinstance(point.load, RequestRate):
+        return (
+            f"Requests came at one steady rate with {GAPS[point.load.arrival]} gaps. Real traffic swings more: in "
+            "bursts above this rate, queues and latency grow beyond these figures."
+        )
+    return "Requests came on one given schedule. In bursts beyond it, queues and latency grow beyond these figures."
 
 
 def not_shown(report: Report) -> tuple[str, ...]:
     """What a reader might take from this report and must not: the caller's statements, and what the values tell."""
     found = list(report.not_shown)
     if report.measurements:
-        longest = max(m.window_s for m in report.measurements)
+        found.append(_beyond_text(report))
+    windows_s = [m.window_s for m in report.measurements if m.window_s is not None]
+    if windows_s:
+        longest = max(windows_s)
         found.append(f"Endurance: no load was held for longer than {time_text(longest)}.")
     if report.accuracy is None and not any(p.result.task for p in report.export_parity):
         found.append("Accuracy on your task: without labelled samples, only agreement with the original is shown.")
     return tuple(found)
+
+
+def _beyond_text(report: Report) -> str:
+    offered = [m.offered_per_s for m in report.measurements if m.offered_per_s is not None]
+    if not offered:
+        return "Behaviour above the measured load: a closed loop slows down with the server, an open loop would not."
+    return f"Behaviour above {rate_text(max(offered))} requests/s, the highest rate that was offered."
 
 
 def judged_at(report: Report) -> str:
@@ -140,5 +165,5 @@ def judged_at(report: Report) -> str:
     if report.leader is None:
         return "No point is valid, so no criterion could be judged."
     trial, point = report.leader
-    where = f"configuration '{trial.candidate.name}' with {load_text(point.load)}"
+    where = f"configuration '{trial.candidate.name}' with {under_text(point.load)}"
     return f"Judged for {where}." if point.outcome == "PASS" else f"Judged for the nearest point: {where}."

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from toolkit.errors import ServerTrouble, UsageError
+from toolkit.errors import ServerTrouble
 from toolkit.serve.server import Endpoint
+from toolkit.serve.tls import context_of
+from toolkit.serve.url import endpoint_from_url as endpoint_from_url
 from toolkit.tensor import BATCH, Signature, TensorSpec, dtype_from_name
 
 if TYPE_CHECKING:
@@ -21,21 +25,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 30.0
 LOAD_TIMEOUT_S = 300.0
-
-
-def endpoint_from_url(url: str) -> Endpoint:
-    """The Endpoint of `http://host:port` or `host:port`. Raises UsageError for anything else."""
-    mend = "write it as http://host:port, for example http://127.0.0.1:8000"
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme != "http":
-        raise UsageError(f"--url '{url}': {parts.scheme}:// is not supported yet, only http://", mend=mend)
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError as err:
-        raise UsageError(f"--url '{url}': {err}", mend=mend) from err
-    if not host or not port or parts.path.strip("/") or parts.query or parts.username:
-        raise UsageError(f"--url '{url}' is not an address of a server", mend=mend)
-    return Endpoint(http=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+TLS_MEND = "check the host's name and its certificate; SSL_CERT_FILE=ca.pem names the authority that signed it"
 
 
 def is_ready(endpoint: Endpoint, model: str | None = None, *, timeout_s: float = TIMEOUT_S) -> bool:
@@ -70,9 +60,20 @@ def model_signature(endpoint: Endpoint, model: str) -> Signature:
     is called by its position, `dim_1`.
     """
     metadata = model_metadata(endpoint, model)
-    batching = int(model_config(endpoint, model).get("max_batch_size", 0)) > 0
+    batching = _is_batching(endpoint, model, metadata)
     sides = [tuple(_spec(tensor, batching) for tensor in metadata[side]) for side in ("inputs", "outputs")]
     return Signature(inputs=sides[0], outputs=sides[1])
+
+
+def _is_batching(endpoint: Endpoint, model: str, metadata: dict[str, Any]) -> bool:
+    """Whether the first axis is the batch: as the config says; of a server without one, when it varies in every tensor.
+
+    The config is an extension of Triton's; other servers of KServe v2 know the metadata alone.
+    """
+    try:
+        return int(model_config(endpoint, model).get("max_batch_size", 0)) > 0
+    except ServerTrouble:
+        return all(tensor["shape"][:1] == [-1] for side in ("inputs", "outputs") for tensor in metadata[side])
 
 
 def _spec(tensor: dict[str, Any], batching: bool) -> TensorSpec:
@@ -107,6 +108,16 @@ def unload_model(endpoint: Endpoint, model: str, *, timeout_s: float = LOAD_TIME
     _json(endpoint, "POST", f"/v2/repository/models/{quote(model, safe='')}/unload", {}, timeout_s)
 
 
+def register_shared_memory(endpoint: Endpoint, region: str, *, key: str, size_bytes: int) -> None:
+    """Let the server map the POSIX shared memory of that `key` ("/name") under a name. Raises ServerTrouble."""
+    _json(endpoint, "POST", _region_path(region, "register"), {"key": key, "offset": 0, "byte_size": size_bytes})
+
+
+def unregister_shared_memory(endpoint: Endpoint, region: str) -> None:
+    """Let the server unmap a region of shared memory. Raises ServerTrouble."""
+    _json(endpoint, "POST", _region_path(region, "unregister"), {})
+
+
 def infer(
     endpoint: Endpoint,
     model: str,
@@ -136,6 +147,10 @@ def _model_path(model: str, suffix: str = "") -> str:
     return f"/v2/models/{quote(model, safe='')}{suffix}"
 
 
+def _region_path(region: str, verb: str) -> str:
+    return f"/v2/systemsharedmemory/region/{quote(region, safe='')}/{verb}"
+
+
 def _json(endpoint: Endpoint, method: str, path: str, value: Any = None, timeout_s: float = TIMEOUT_S) -> Any:
     body = None if value is None else json.dumps(value).encode()
     status, _, answer = _exchange(endpoint, method, path, body, timeout_s=timeout_s)
@@ -155,13 +170,18 @@ def _exchange(
     headers: Mapping[str, str] | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
-    connection = http.client.HTTPConnection(endpoint.http, timeout=timeout_s)
+    connection = _connection(endpoint, timeout_s)
+    own = {"Authorization": endpoint.authorization} if endpoint.authorization else {}
     try:
-        connection.request(method, path, body, dict(headers or {}))
+        connection.request(method, path, body, {**(headers or {}), **own})
         response = connection.getresponse()
         return response.status, response.headers, response.read()
     except TimeoutError as err:
         raise ServerTrouble(f"{endpoint.http}: {method} {path} was not answered within {timeout_s:g} s") from err
+    except ssl.SSLError as err:
+        raise ServerTrouble(f"{endpoint.http}: TLS failed: {_reason(err)}", mend=TLS_MEND) from err
+    except socket.gaierror as err:
+        raise ServerTrouble(f"the address '{endpoint.http}' is not known: {err}", mend="check host and port") from err
     except (OSError, http.client.HTTPException) as err:
         raise ServerTrouble(
             f"{endpoint.http}: {method} {path} failed: {err or type(err).__name__}",
@@ -169,6 +189,22 @@ def _exchange(
         ) from err
     finally:
         connection.close()
+
+
+def _connection(endpoint: Endpoint, timeout_s: float) -> http.client.HTTPConnection:
+    if not endpoint.http:
+        raise ServerTrouble(
+            f"grpc://{endpoint.grpc}: metadata and statistics are read over HTTP, and no HTTP address is known",
+            mend=f"give its HTTP address too: --url http://host:8000,grpc://{endpoint.grpc}",
+        )
+    if endpoint.tls is None:
+        return http.client.HTTPConnection(endpoint.http, timeout=timeout_s)
+    return http.client.HTTPSConnection(endpoint.http, timeout=timeout_s, context=context_of(endpoint.tls))
+
+
+def _reason(err: ssl.SSLError) -> str:
+    """What OpenSSL says, without its place in the source."""
+    return str(getattr(err, "verify_message", "") or err.reason or err)
 
 
 def _trouble(endpoint: Endpoint, what: str, status: int, answer: bytes) -> ServerTrouble:

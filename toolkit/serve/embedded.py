@@ -143,7 +143,8 @@ def _launch(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    endpoint = Endpoint(**{service: f"{HOST}:{port}" for service, port in zip(SERVICES, ports, strict=True)})
+    http, grpc, metrics = (f"{HOST}:{port}" for port in ports)
+    endpoint = Endpoint(http=http, grpc=grpc, metrics=metrics)
     return Server(endpoint=endpoint, name=name, launcher=process, control=ours, log_file=log_file)
 
 

@@ -12,12 +12,13 @@ import socket
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from toolkit.serve import log
 from toolkit.serve.launcher import EXIT_TIMEOUT_S, REAP_TIMEOUT_S, remove_shared_memory
+from toolkit.serve.tls import Tls
 
 HOST = "127.0.0.1"
 LOG_BYTES = 256 * 1024
@@ -25,11 +26,18 @@ LOG_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Addresses without a scheme, `host:port`. `grpc` and `metrics` are empty where they are not known."""
+    """Addresses without a scheme, `host:port`; each is empty where it is not known.
+
+    `pid` is the server's process where it is one of ours, so that what it uses can be read. With `tls` every
+    connection is encrypted. `authorization` is the value of that header ("Bearer abc"); it is never shown or stored.
+    """
 
     http: str
     grpc: str = ""
     metrics: str = ""
+    pid: int | None = None
+    tls: Tls | None = None
+    authorization: str = field(default="", repr=False)
 
 
 class Server:
@@ -47,7 +55,6 @@ class Server:
         control: socket.socket,
         log_file: BinaryIO,
     ) -> None:
-        self.endpoint = endpoint
         self.name = name
         self._launcher = launcher
         self._control = control
@@ -55,6 +62,7 @@ class Server:
         self._closing = threading.Lock()
         with control.makefile() as lines:
             self.pid = int(lines.readline() or 0)
+        self.endpoint = replace(endpoint, pid=self.pid or None)
 
     @property
     def is_alive(self) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.load.measurement import Measurement
-from toolkit.load.pattern import Load, load_text
+from toolkit.load.pattern import Load
 from toolkit.load.slo import Slo
 from toolkit.load.verdict import Outcome, Verdict
 from toolkit.tune.words import (
@@ -20,6 +20,7 @@ from toolkit.tune.words import (
     percent_text,
     rate_text,
     target_text,
+    under_text,
     verdict_text,
 )
 
@@ -172,7 +173,7 @@ def _on(device: str) -> str:
 
 def _go_sentence(trial: Trial, best: Point, device: str) -> str:
     name = candidate_text(trial.candidate)
-    return f"GO: {name} serves {_rate(best)} at {_figures(best)} with {load_text(best.load)} at once{_on(device)}."
+    return f"GO: {name} serves {_rate(best)} at {_figures(best)} with {under_text(best.load)}{_on(device)}."
 
 
 def _noise_sentence(trials: tuple[Trial, ...]) -> str:
@@ -185,7 +186,7 @@ def _noise_sentence(trials: tuple[Trial, ...]) -> str:
 
 def _unmet_sentence(slo: Slo, trial: Trial, best: Point, device: str) -> str:
     target = " and ".join(target_text(c) for c in slo.criteria)
-    where = f"{candidate_text(trial.candidate)} with {load_text(best.load)} at once"
+    where = f"{candidate_text(trial.candidate)} with {under_text(best.load)}"
     nearest = f"the nearest is {where}: {_figures(best)} at {_rate(best)}"
     if best.outcome == "FAIL":
         return f"NO-GO: no configuration meets {target}{_on(device)}; {nearest}."
@@ -213,7 +214,7 @@ def _why_rejected(trial: Trial, chosen: Point | None) -> str:
         return _why_invalid(trial)
     if point.outcome == "PASS" and chosen is not None:
         return _why_slower(point, chosen)
-    where = f"{_figures(point)} at {_rate(point)} with {load_text(point.load)}"
+    where = f"{_figures(point)} at {_rate(point)} with {under_text(point.load)}"
     if point.outcome == "FAIL":
         return f"misses the SLO at every load; the nearest: {where}"
     return f"undecided; the nearest: {where}, {_evidence(point)}"
@@ -221,7 +222,7 @@ def _why_rejected(trial: Trial, chosen: Point | None) -> str:
 
 def _why_slower(point: Point, chosen: Point) -> str:
     ratio = point.measurement.throughput_per_s / chosen.measurement.throughput_per_s
-    best = f"{_rate(point)} with {load_text(point.load)}, {_figures(point)}"
+    best = f"{_rate(point)} with {under_text(point.load)}, {_figures(point)}"
     less = f"{percent_text(1 - ratio)} less throughput" if ratio < 0.995 else "the same throughput"
     if _is_near(point, chosen):
         return f"meets the SLO with {less}, which one window does not tell apart ({percent_text(NOISE)}): {best}"

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from toolkit.load.pattern import Concurrency, Load, load_text
+
 if TYPE_CHECKING:
     from toolkit.load.slo import Criterion
     from toolkit.load.verdict import Verdict
@@ -26,6 +28,18 @@ def time_text(seconds: float) -> str:
 def rate_text(per_s: float) -> str:
     """Requests per second without the unit: `1,234`, `56.7`, `0.25`."""
     return _significant(per_s)
+
+
+def under_text(load: Load) -> str:
+    """The load as something that a server is under: `8 clients at once`, `400 requests/s offered (poisson)`.
+
+    A closed loop asks as fast as it is answered; of an open load it is said that the rate was offered, whatever came
+    of it.
+    """
+    if isinstance(load, Concurrency):
+        return load_text(load) + (" at once" if load.clients > 1 else "")
+    rate, bracket, arrival = load_text(load).partition(" (")
+    return f"{rate} offered{bracket}{arrival}"
 
 
 def sentence_text(text: str) -> str:
@@ -53,22 +67,23 @@ def _significant(number: float) -> str:
 
 
 def is_at_least(criterion: Criterion) -> bool:
-    """Whether the criterion asks for at least its limit; every metric but throughput asks for at most."""
-    return criterion.metric == "throughput"
+    """Whether the criterion asks for at least its limit; all metrics but throughput and goodput ask for at most."""
+    return criterion.metric in ("throughput", "goodput")
 
 
 def amount_text(criterion: Criterion, value: float) -> str:
     """A value of the criterion's metric with its unit."""
     if criterion.metric == "throughput":
         return f"{rate_text(value)}/s"
-    return f"{_significant(100 * value)} %" if criterion.metric == "errors" else time_text(value)
+    is_share = criterion.metric in ("errors", "goodput")
+    return f"{_significant(100 * value)} %" if is_share else time_text(value)
 
 
 def criterion_name(criterion: Criterion) -> str:
     """`p99` for latency.p99, `mean latency`, `service p99`, `throughput`, `error rate`."""
     if criterion.metric == "latency":
         return criterion.statistic if criterion.quantile else f"{criterion.statistic} latency"
-    names = {"throughput": "throughput", "errors": "error rate"}
+    names = {"throughput": "throughput", "errors": "error rate", "goodput": "goodput"}
     return names.get(criterion.metric, f"{criterion.metric} {criterion.statistic}")
 
 

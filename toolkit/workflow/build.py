@@ -1,4 +1,7 @@
-"""From a PoC to a served repository: models exported, entries written, the whole linted. Steps of a run folder."""
+"""From a PoC to a served repository: models exported, data made, indexes built, entries written, the whole linted.
+
+Each is a step of a run folder.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.artifact import Artifact, read_artifact
-from toolkit.errors import RepositoryError
+from toolkit.errors import ConfigurationError, RepositoryError
+from toolkit.export.arrays import read_arrays
 from toolkit.export.export import export
+from toolkit.export.made_arrays import ARRAYS_FILE, export_arrays
 from toolkit.export.spec import ExportSpec
+from toolkit.index.build import build_index
 from toolkit.models.source import Source, source_from_path
 from toolkit.poc import Poc, merged
-from toolkit.records import step
+from toolkit.records import digest_of_file, step
 from toolkit.repository.entry import add_artifact, add_step
 from toolkit.repository.lint import lint_repository
 from toolkit.repository.pipeline import add_pipeline
@@ -21,8 +27,9 @@ from toolkit.workflow.runs import Progress
 
 
 def sources_of(poc: Poc) -> dict[str, Source]:
-    """The models of a PoC as data. Naming a `.py` file in poc.yaml is consent to run it."""
-    return {name: source_from_path(poc.source_of(name)) for name in poc.file.models}
+    """The models and the data of a PoC as Sources. Naming a `.py` file in poc.yaml is consent to run it."""
+    models = {name: source_from_path(poc.source_of(name)) for name in poc.file.models}
+    return models | {name: source_from_path(poc.data_source_of(name)) for name in poc.file.data}
 
 
 def export_spec(poc: Poc, model: str) -> ExportSpec:
@@ -34,21 +41,84 @@ def export_spec(poc: Poc, model: str) -> ExportSpec:
         opset=spec.export.opset,
         tolerance=spec.export.tolerance,
         sample_count=spec.export.sample_count,
+        arguments=poc.file.arguments,
     )
 
 
-def export_models(poc: Poc, run: Path, sources: Mapping[str, Source], progress: Progress) -> dict[str, Path]:
-    """Export every model into `run/artifacts/<name>`. Returns the artifact folders by model name."""
-    folders = {}
-    for name, source in sources.items():
-        spec = export_spec(poc, name)
+def build_all(poc: Poc, run: Path, sources: Mapping[str, Source], progress: Progress) -> dict[str, Path]:
+    """Export every model, make all data, build every index. Returns the folders of all of them by name.
 
-        def do(folder: Path, name: str = name, source: Source = source, spec: ExportSpec = spec) -> None:
-            progress(f"exporting {name}")
-            export(source, spec, folder, name=name, task=poc.family.task)
+    Each is a step of the run, done after what it needs. Raises ConfigurationError for data that need each other.
+    """
+    folders: dict[str, Path] = {}
 
-        folders[name] = step(run, f"artifacts/{name}", {"source": source, "spec": spec}, do)
+    def build(name: str, waiting: tuple[str, ...]) -> None:
+        if name in waiting:
+            raise ConfigurationError(f"poc.yaml: these need each other: {' -> '.join((*waiting, name))}")
+        if name in folders:
+            return
+        needs = poc.file.data[name].needs if name in poc.file.data else ()
+        needs = (poc.file.indexes[name].data,) if name in poc.file.indexes else needs
+        for need in needs:
+            build(need, (*waiting, name))
+        one = _index if name in poc.file.indexes else _data if name in poc.file.data else _model
+        folders[name] = one(poc, run, name, sources.get(name), folders, progress)
+
+    for name in (*poc.file.models, *poc.file.data, *poc.file.indexes):
+        build(name, ())
     return folders
+
+
+def _model(
+    poc: Poc, run: Path, name: str, source: Source | None, folders: Mapping[str, Path], progress: Progress
+) -> Path:
+    assert source is not None
+    spec = export_spec(poc, name)
+
+    def do(folder: Path) -> None:
+        progress(f"exporting {name}")
+        export(source, spec, folder, name=name, task=poc.family.task)
+
+    return step(run, f"artifacts/{name}", {"source": source, "spec": spec}, do)
+
+
+def _data(
+    poc: Poc, run: Path, name: str, source: Source | None, folders: Mapping[str, Path], progress: Progress
+) -> Path:
+    assert source is not None
+    needs = {need: folders[need] for need in poc.file.data[name].needs}
+    digests = {need: _digest_of_folder(folder) for need, folder in needs.items()}
+
+    def do(folder: Path) -> None:
+        progress(f"making {name}")
+        export_arrays(source, folder, folders=needs, arguments=poc.file.arguments)
+
+    return step(run, f"data/{name}", {"source": source, "needs": digests, "arguments": poc.file.arguments}, do)
+
+
+def _index(
+    poc: Poc, run: Path, name: str, source: Source | None, folders: Mapping[str, Path], progress: Progress
+) -> Path:
+    options = poc.file.indexes[name]
+    arrays_file = folders[options.data] / ARRAYS_FILE
+
+    def do(folder: Path) -> None:
+        progress(f"building the index {name}")
+        arrays = read_arrays(arrays_file)
+        if options.vectors not in arrays:
+            raise ConfigurationError(
+                f"indexes.{name}.vectors is '{options.vectors}', which {options.data} does not make; it makes: "
+                f"{', '.join(arrays)}"
+            )
+        build_index(arrays[options.vectors], options.build, folder, name=name, ids=arrays.get(options.ids))
+
+    return step(run, f"indexes/{name}", {"arrays": digest_of_file(arrays_file), "options": options}, do)
+
+
+def _digest_of_folder(folder: Path) -> str:
+    """The digest of what a step made, whatever that is: of its artifact, else of its arrays."""
+    made = folder / ARRAYS_FILE
+    return digest_of_file(made) if made.is_file() else read_artifact(folder).sha256
 
 
 def read_artifacts(run: Path) -> tuple[Artifact, ...]:
@@ -56,17 +126,17 @@ def read_artifacts(run: Path) -> tuple[Artifact, ...]:
     return tuple(read_artifact(p.parent) for p in sorted((run / "artifacts").glob("*/artifact.json")))
 
 
-def build_repository(poc: Poc, run: Path, artifacts: Mapping[str, Path], progress: Progress) -> Path:
-    """Write `run/repository` from the artifacts and the steps of a PoC, and lint it.
+def build_repository(poc: Poc, run: Path, folders: Mapping[str, Path], progress: Progress) -> Path:
+    """Write `run/repository` from what `build_all` made and the steps of a PoC, and lint it.
 
     Raises RepositoryError when the linter finds an error.
     """
-    digests = {name: read_artifact(folder).sha256 for name, folder in artifacts.items()}
+    digests = {name: _digest_of_folder(folder) for name, folder in folders.items()}
     inputs = {"artifacts": digests, "models": poc.file.models, "steps": poc.file.steps, "pipeline": poc.file.pipeline}
 
     def do(folder: Path) -> None:
         progress("writing the model repository")
-        fill_repository(poc, folder, artifacts)
+        fill_repository(poc, folder, folders)
 
     repository = step(run, "repository", inputs, do)
     errors = [r for r in lint_repository(repository) if r.severity == "error"]
@@ -79,7 +149,7 @@ def build_repository(poc: Poc, run: Path, artifacts: Mapping[str, Path], progres
 def fill_repository(
     poc: Poc,
     repository: Path,
-    artifacts: Mapping[str, Path],
+    folders: Mapping[str, Path],
     *,
     chosen: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
@@ -87,10 +157,18 @@ def fill_repository(
     overlay = chosen or {}
     for name, spec in poc.file.models.items():
         config = merged(spec.config, overlay.get(name, {}))
-        add_artifact(repository, artifacts[name], name=name, config=config, labels=spec.labels, replace=True)
+        add_artifact(repository, folders[name], name=name, config=config, labels=spec.labels, replace=True)
     for name, step_spec in poc.file.steps.items():
         config = merged(step_spec.config, overlay.get(name, {}))
         parameters = config.pop("parameters", {})
-        add_step(repository, step_spec.step, name=name, parameters=parameters, config=config, replace=True)
+        add_step(
+            repository,
+            step_spec.step,
+            name=name,
+            parameters=parameters,
+            config=config,
+            files=folders[step_spec.files] if step_spec.files else None,
+            replace=True,
+        )
     if poc.file.pipeline is not None:
         add_pipeline(repository, poc.file.pipeline, replace=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from toolkit.deploy.bundle import write_bundle
 from toolkit.deploy.compose import compose_bundle
@@ -13,14 +13,13 @@ from toolkit.deploy.spec import DeploymentSpec, Figures, Target, default_memory_
 from toolkit.deploy.validate import Finding, validate_folder
 from toolkit.environment import package_version
 from toolkit.errors import UsageError
-from toolkit.export.arrays import read_arrays
 from toolkit.export.parity import Tolerance
 from toolkit.poc import Poc, read_resolved
 from toolkit.records import files_below, read_json, writing
 from toolkit.repository.entry import read_entries
 from toolkit.tune.decision import Decision
 from toolkit.workflow.report import DECISION, trials_of
-from toolkit.workflow.requests import as_answered, customer_inputs
+from toolkit.workflow.requests import first_question
 from toolkit.workflow.runs import RESOLVED, Manifest, read_manifest, repository_of
 
 #: A GPU or another build of the runtime rounds differently; a smoke test looks for a wrong model, not for rounding.
@@ -91,12 +90,6 @@ def _figures(run: Path, manifest: Manifest, decision: Decision) -> Figures | Non
 
 
 def _smoke_request(run: Path, poc: Poc) -> SmokeRequest:
-    """The exporter's first sample, as a customer would send it, and the original model's answer to it."""
-    artifact = run / "artifacts" / poc.model
-    samples, reference = (_first_row(artifact / name) for name in ("samples.npz", "reference.npz"))
-    inputs = customer_inputs(poc, samples)
-    return SmokeRequest(inputs=inputs, expected=as_answered(poc, reference), tolerance=SMOKE_TOLERANCE)
-
-
-def _first_row(path: Path) -> dict[str, Any]:
-    return {name: array[:1] for name, array in read_arrays(path).items()}
+    """The first question, as a customer would send it, and the answer that the original gives to it."""
+    inputs, expected = first_question(poc, run)
+    return SmokeRequest(inputs=inputs, expected=expected, tolerance=SMOKE_TOLERANCE)

@@ -41,6 +41,8 @@ def examine() -> tuple[Check, ...]:
         lambda: _package("sklearn", "the digits of pocs/vision", "optional", distribution="scikit-learn"),
         lambda: _package("transformers", "Hugging Face models", "optional"),
         lambda: _package("jupyterlab", "notebooks", "optional"),
+        lambda: _package("mlperf_loadgen", "MLPerf scenarios", "optional", distribution="mlcommons-loadgen"),
+        _perf_analyzer,
         _gpu,
         _docker,
         _chromium,
@@ -109,6 +111,14 @@ def _gpu() -> Check:
         mend = "pip install 'poc-toolkit[gpu]'"
         return Check(name="GPU", state="optional", found="nvidia-smi is here, but NVML sees no GPU", mend=mend)
     return Check(name="GPU", state="optional", found="none; figures will be CPU figures and say so")
+
+
+def _perf_analyzer() -> Check:
+    path = shutil.which("perf_analyzer")
+    if path:
+        return Check(name="perf_analyzer", state="ok", found=path)
+    mend = "pip install perf-analyzer (glibc 2.38 or newer), or take it from the Triton SDK image"
+    return Check(name="perf_analyzer", state="optional", found="none (a second opinion on closed loops)", mend=mend)
 
 
 def _docker() -> Check:

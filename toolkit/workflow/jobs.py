@@ -13,7 +13,7 @@ from toolkit.records import is_finished, step
 from toolkit.serve.embedded import serve_embedded
 from toolkit.serve.server import Endpoint
 from toolkit.tune.decision import Candidate
-from toolkit.workflow.measure import apply_candidate, measure_into, trial_key
+from toolkit.workflow.measure import Driving, apply_candidate, measure_into, trial_key
 from toolkit.workflow.runs import Progress
 
 Watch = Callable[[Path], None]
@@ -39,25 +39,27 @@ def trial_jobs(
     loads: Sequence[Load],
     *,
     depends_on: object,
-    reconfigure: bool = True,
+    driving: Driving | None = None,
 ) -> tuple[Job, ...]:
     """Every candidate at every load, grouped by candidate so that reloads are few.
 
-    requests: the folder of requests that are sent in rotation. depends_on: what else the figures rest on (digests);
+    requests: the folder of requests that are sent in rotation. driving: how; ours in one process unless it says
+    otherwise. depends_on: what else the figures rest on (digests);
     the environment is always part of it, since a figure from one machine is never used for another.
     """
-    base = {"depends_on": depends_on, "environment": environment_here()}
+    driven = driving or Driving()
+    base = {"depends_on": depends_on, "environment": environment_here(), "driving": driven}
 
     def job(candidate: Candidate, load: Load) -> Job:
         def do(endpoint: Endpoint, folder: Path) -> None:
-            measure_into(folder, endpoint, models, requests, load, interrupted=run / "interrupted")
+            measure_into(folder, endpoint, models, requests, load, driving=driven, interrupted=run / "interrupted")
 
         return Job(
             key=trial_key(candidate, load),
             inputs=base | {"candidate": candidate, "load": load},
             text=f"measuring {candidate.name} at {load.name}",
             do=do,
-            candidate=candidate if reconfigure else None,
+            candidate=candidate,
         )
 
     return tuple(job(c, load) for c in candidates for load in loads)

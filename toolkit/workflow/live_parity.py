@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.errors import ServerTrouble
-from toolkit.export.parity import BatchEvidence, LiveParity, ParityResult, TaskMetric, Tolerance, compare, join_rows
+from toolkit.export.parity import (
+    BatchEvidence,
+    Comparing,
+    LiveParity,
+    ParityResult,
+    TaskMetric,
+    Tolerance,
+    compare,
+    join_rows,
+)
 from toolkit.load.ask import Answer, ask
 from toolkit.load.telemetry import model_splits, snapshot
 from toolkit.serve.server import Endpoint
@@ -25,11 +34,15 @@ BATCH_SIZES_NEEDED = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Questions:
-    """What is asked: one HTTP request per sample, the reference answer of each, and labels where there are some."""
+    """What is asked: one HTTP request per sample, the reference answer of each, and labels where there are some.
+
+    `comparing` says whether answers are right.
+    """
 
     requests: tuple[bytes, ...]
     reference: dict[str, Any]
     labels: Any = None
+    comparing: Comparing = compare
 
 
 def check_live_parity(
@@ -93,7 +106,7 @@ def _compare(
     reference = {name: array[rows] for name, array in questions.reference.items()}
     labels = questions.labels[rows] if questions.labels is not None else None
     asked_for = {name: array for name, array in served.items() if name in reference}
-    return compare(reference, asked_for, tolerance, task=task, labels=labels, problems=problems)
+    return questions.comparing(reference, asked_for, tolerance, task=task, labels=labels, problems=problems)
 
 
 def _evidence(before: Any, after: Any) -> tuple[BatchEvidence, ...]:

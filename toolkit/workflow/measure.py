@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.errors import ServerTrouble
+from toolkit.load.certify.store import certificate_here
+from toolkit.load.connection import WireProtocol
 from toolkit.load.measurement import Measurement
 from toolkit.load.pattern import Load
-from toolkit.load.request_records import read_records, write_records
+from toolkit.load.request_records import Records, read_records, write_records
 from toolkit.load.slo import Slo
 from toolkit.load.sweep import measure_point
 from toolkit.load.verdict import judge, overall
@@ -25,6 +28,15 @@ from toolkit.serve.client import load_model
 from toolkit.serve.server import Endpoint
 from toolkit.tune.decision import Candidate, Point, Trial
 from toolkit.workflow.requests import read_requests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driving:
+    """How load is driven: what is spoken, and by how many processes."""
+
+    protocol: WireProtocol = "http"
+    processes: int = 1
+
 
 MEASUREMENT, RECORDS = "measurement.json", "records.npz"
 
@@ -41,8 +53,20 @@ def trial_key(candidate: Candidate, load: Load) -> str:
     return f"trials/{candidate.name}/{load.name}"
 
 
+def drift_key(load: Load) -> str:
+    """Where the point lies that is measured again at the end of a sweep."""
+    return f"drift/{load.name}"
+
+
 def measure_into(
-    folder: Path, endpoint: Endpoint, models: Sequence[str], requests: Path, load: Load, *, interrupted: Path
+    folder: Path,
+    endpoint: Endpoint,
+    models: Sequence[str],
+    requests: Path,
+    load: Load,
+    *,
+    driving: Driving,
+    interrupted: Path,
 ) -> None:
     """Drive one load point and write its measurement and raw records into `folder`.
 
@@ -50,16 +74,29 @@ def measure_into(
     A point that did not run to its end is kept in the folder `interrupted`, and raises KeyboardInterrupt after Ctrl-C
     or ServerTrouble when the server is gone.
     """
-    measurement, records = measure_point(endpoint, models[0], models, read_requests(requests), load)
+    measurement, records = measure_point(
+        endpoint,
+        models[0],
+        models,
+        read_requests(requests),
+        load,
+        protocol=driving.protocol,
+        processes=driving.processes,
+        certificate=certificate_here(),
+    )
     write_json(folder / MEASUREMENT, measurement)
     write_records(folder / RECORDS, records)
+    keep_unfinished(folder, endpoint, records, interrupted / load.name)
+
+
+def keep_unfinished(folder: Path, endpoint: Endpoint, records: Records, place: Path) -> None:
+    """Keep a point that did not run to its end in `place`, and raise what ended it."""
     if records.ended != "complete":
-        place = interrupted / load.name
         shutil.copytree(folder, place, dirs_exist_ok=True)
         if records.ended == "interrupted":
             raise KeyboardInterrupt
         raise ServerTrouble(
-            f"the server at {endpoint.http} is gone; {measurement.requests} requests of this point are kept in {place}",
+            f"the server at {endpoint.http} is gone; {len(records.status)} requests of this point are kept in {place}",
             mend="run the same command with --resume: finished points are not measured again",
         )
 
@@ -67,7 +104,8 @@ def measure_into(
 def read_point(folder: Path, slo: Slo) -> Point:
     """A measured point with its verdicts, computed from its records."""
     measurement = read_json(folder / MEASUREMENT, Measurement)
-    verdicts = judge(slo, measurement, read_records(folder / RECORDS))
+    # Without a criterion nothing is asked of the records, which an imported result may not have.
+    verdicts = judge(slo, measurement, read_records(folder / RECORDS)) if slo.criteria else ()
     return Point(measurement=measurement, verdicts=verdicts, outcome=overall(verdicts, measurement))
 
 

@@ -7,24 +7,31 @@ from dataclasses import replace
 from pathlib import Path
 
 from toolkit.artifact import Artifact
+from toolkit.errors import ConfigurationError
+from toolkit.export.arrays import read_arrays
+from toolkit.export.made_arrays import ARRAYS_FILE
 from toolkit.export.parity import LiveParity, ParityResult
+from toolkit.index.recall import IndexRecall
+from toolkit.load.drift import Drift, drift_between
+from toolkit.load.measurement import Measurement
 from toolkit.load.verdict import Outcome
+from toolkit.poc import read_resolved
 from toolkit.records import read_json, write_json, write_text
 from toolkit.report.html import render_html
-from toolkit.report.report import BundleOmitted, BundleWritten, ExportParity, PipelineStep, Report
+from toolkit.report.report import BundleOmitted, BundleWritten, ExportParity, PipelineStep, Quality, Report
 from toolkit.report.report import write_report as write_report_json
 from toolkit.repository.entry import RepositoryEntry, read_entries
 from toolkit.repository.pipeline import composing_models
 from toolkit.tune.decision import Decision, Rejection, Trial, decide
 from toolkit.workflow.build import read_artifacts
-from toolkit.workflow.measure import read_trials
-from toolkit.workflow.runs import Manifest, read_manifest, utc_now
+from toolkit.workflow.measure import MEASUREMENT, drift_key, read_trials, trial_key
+from toolkit.workflow.runs import RESOLVED, Manifest, read_manifest, utc_now
 
 DECISION, PARITY = "decision.json", "parity/live.json"
 NOT_SHOWN = {
     "CPU": "How fast a GPU is: every figure comes from a CPU.",
     "shared": "The network between a customer and the server: client and server shared this machine and its cores.",
-    "closed": "Behaviour above the measured load: a closed loop slows down with the server, an open loop would not.",
+    "remote": "The server's hardware: it ran on another machine, and the one described here drove the load.",
     "sizing": "Sizing and cost: no replica count or price follows from this run yet.",
 }
 
@@ -33,7 +40,7 @@ def decide_run(run: Path) -> Decision:
     """Judge what a run folder holds and write `decision.json`. Parity outweighs speed: without it nothing passes."""
     manifest = read_manifest(run)
     trials = trials_of(run, manifest)
-    decision = decide(manifest.subject.slo, trials, device=manifest.environment.device)
+    decision = decide(manifest.subject.slo, trials, device=manifest.device)
     decision = parity_weighed(decision, export_parities(run, read_artifacts(run)), live_parity_of(run))
     write_json(run / DECISION, decision)
     return decision
@@ -71,6 +78,16 @@ def trials_of(run: Path, manifest: Manifest) -> tuple[Trial, ...]:
     return read_trials(run, subject.slo, subject.candidates, subject.loads)
 
 
+def drift_of(run: Path) -> Drift | None:
+    """How the first point of a sweep differs from the same one at its end; None where it was not measured again."""
+    subject = read_manifest(run).subject
+    candidate, load = subject.candidates[0], subject.loads[0]
+    first, again = (run / key / MEASUREMENT for key in (trial_key(candidate, load), drift_key(load)))
+    if not (first.is_file() and again.is_file()):
+        return None
+    return drift_between(read_json(first, Measurement), read_json(again, Measurement))
+
+
 def live_parity_of(run: Path) -> LiveParity | None:
     """The live parity of a run, if it was checked."""
     return read_json(run / PARITY, LiveParity) if (run / PARITY).is_file() else None
@@ -100,15 +117,48 @@ def report_run(run: Path) -> Report:
         artifacts=artifacts,
         export_parity=export_parities(run, artifacts),
         live_parity=live,
+        drift=drift_of(run),
         accuracy=live.result.task if live and live.result else None,
+        quality=_quality(run),
+        index_recall=tuple(read_json(p, IndexRecall) for p in sorted(run.glob("recall/*/recall.json"))),
         pipeline=_pipeline_text(manifest),
         steps=_steps(run, subject.models),
-        not_shown=tuple(t for k, t in NOT_SHOWN.items() if k != "CPU" or environment.device == "CPU"),
+        remote=subject.remote,
+        not_shown=tuple(text for key, text in NOT_SHOWN.items() if key not in _not_said(manifest)),
         commands=(manifest.command, f"toolkit report {run}", f"toolkit deploy {run} --target compose --output bundle"),
         versions={"poc-toolkit": manifest.toolkit_version, "commit": manifest.commit} | environment.packages,
         seeds={"requests": manifest.seed},
         bundle=_bundle(run),
     )
+
+
+def _quality(run: Path) -> tuple[Quality, ...]:
+    """The figures that the data under `quality` in poc.yaml hold: `value` [metrics, systems] with the names of both.
+
+    Raises ConfigurationError for arrays of another form.
+    """
+    resolved = run / RESOLVED
+    name = read_resolved(resolved, run.name).file.quality if resolved.is_file() else None
+    file = run / "data" / (name or "") / ARRAYS_FILE
+    if name is None or not file.is_file():
+        return ()
+    arrays = read_arrays(file)
+    try:
+        metrics, systems = ([str(text) for text in arrays[key]] for key in ("metric", "system"))
+        values = arrays["value"].reshape(len(metrics), len(systems)).tolist()
+    except (KeyError, ValueError) as err:
+        raise ConfigurationError(
+            f"poc.yaml: quality: {name} makes {', '.join(arrays)}; expected metric, system and value [metrics, systems]"
+        ) from err
+    return tuple(
+        Quality(metric=m, values=dict(zip(systems, row, strict=True))) for m, row in zip(metrics, values, strict=True)
+    )
+
+
+def _not_said(manifest: Manifest) -> set[str]:
+    """The keys of NOT_SHOWN that are not true of a run."""
+    here_or_elsewhere = {"CPU", "shared"} if manifest.subject.remote else {"remote"}
+    return here_or_elsewhere | (set() if manifest.device == "CPU" else {"CPU"})
 
 
 def write_report(run: Path, output: Path | None = None) -> Path:

@@ -12,31 +12,46 @@ from typing import Any
 
 from toolkit.errors import ConfigurationError
 from toolkit.export.arrays import read_arrays
+from toolkit.export.made_arrays import ARRAYS_FILE
+from toolkit.load.connection import WireProtocol
 from toolkit.poc import Poc
 from toolkit.records import write_bytes
 from toolkit.repository.pipeline import PipelineStep
-from toolkit.serve.wire import infer_request
+from toolkit.serve.wire import generate_request, infer_request
+from toolkit.serve.wire_grpc import infer_message
 from toolkit.workflow.live_parity import Questions
 
 Arrays = Mapping[str, Any]
 
 
-def requests_from(model: str, inputs: Arrays) -> tuple[bytes, ...]:
-    """One HTTP request of one row for each row of `inputs`."""
+def requests_from(model: str, inputs: Arrays, protocol: WireProtocol = "http") -> tuple[bytes, ...]:
+    """One request of one row for each row of `inputs`: whole HTTP requests, or length-prefixed messages of gRPC."""
     count = min(len(a) for a in inputs.values())
     rows = ({name: array[i : i + 1] for name, array in inputs.items()} for i in range(count))
+    if protocol in ("grpc", "grpc-stream"):
+        return tuple(infer_message(model, row) for row in rows)
+    if protocol == "sse":
+        return tuple(generate_request(model, _json_inputs(row), host="localhost") for row in rows)
     return tuple(infer_request(model, row, host="localhost") for row in rows)
 
 
-def write_requests(folder: Path, requests: Sequence[bytes]) -> None:
+def _json_inputs(row: Arrays) -> dict[str, Any]:
+    """One row as the generate extension has it: a number or a text where there is one, else a list."""
+    values = {name: array.ravel().tolist() for name, array in row.items()}
+    plain = {n: [v.decode() if isinstance(v, bytes) else v for v in given] for n, given in values.items()}
+    return {name: given[0] if len(given) == 1 else given for name, given in plain.items()}
+
+
+def write_requests(folder: Path, requests: Sequence[bytes], protocol: WireProtocol = "http") -> None:
     """Keep requests as files, so that the same bytes can be sent again by anyone."""
+    kind = "grpc" if protocol in ("grpc", "grpc-stream") else "http"
     for number, request in enumerate(requests):
-        write_bytes(folder / f"{number:04d}.http", request)
+        write_bytes(folder / f"{number:04d}.{kind}", request)
 
 
 def read_requests(folder: Path) -> tuple[bytes, ...]:
     """The requests that `write_requests` kept, in order."""
-    return tuple(p.read_bytes() for p in sorted(folder.glob("*.http")))
+    return tuple(p.read_bytes() for p in sorted(folder.glob("*")) if p.suffix in (".http", ".grpc"))
 
 
 def customer_inputs(poc: Poc, samples: Arrays) -> dict[str, Any]:
@@ -60,14 +75,55 @@ def _before(poc: Poc, stage: PipelineStep, tensors: dict[str, Any]) -> dict[str,
     return {name: array for name, array in tensors.items() if name != made} | {given: encoded}
 
 
-def sample_requests(poc: Poc, artifact: Path, count: int) -> tuple[bytes, ...]:
-    """The first `count` samples of the exporter as requests to the measured entry."""
-    samples = {name: array[:count] for name, array in read_arrays(artifact / "samples.npz").items()}
+def questions_folder(poc: Poc, folders: Mapping[str, Path]) -> Path:
+    """Where what is asked comes from: the data that poc.yaml names under `questions`, else the model's artifact."""
+    return folders[poc.file.questions or poc.model]
+
+
+def sample_requests(poc: Poc, folder: Path, count: int) -> tuple[bytes, ...]:
+    """The first `count` questions as requests to the measured entry."""
+    if poc.file.questions:
+        inputs, _, _ = _asked(poc, folder)
+        return requests_from(poc.measured, {name: array[:count] for name, array in inputs.items()})
+    samples = {name: array[:count] for name, array in read_arrays(folder / "samples.npz").items()}
     return requests_from(poc.measured, customer_inputs(poc, samples))
 
 
+def first_question(poc: Poc, run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The first question of a run and its answer: inputs of the measured entry and expected outputs, a row each."""
+    if poc.file.questions:
+        inputs, answers, _ = _asked(poc, run / "data" / poc.file.questions)
+    else:
+        artifact = run / "artifacts" / poc.model
+        inputs = customer_inputs(poc, _first_row(read_arrays(artifact / "samples.npz")))
+        answers = as_answered(poc, read_arrays(artifact / "reference.npz"))
+    return _first_row(inputs), _first_row(answers)
+
+
+def _first_row(arrays: Arrays) -> dict[str, Any]:
+    return {name: array[:1] for name, array in arrays.items()}
+
+
+def _asked(poc: Poc, folder: Path) -> tuple[dict[str, Any], dict[str, Any], Any]:
+    """Inputs, answers and labels (None without) of the data under `questions`. Raises ConfigurationError."""
+    arrays = read_arrays(folder / ARRAYS_FILE)
+    inputs = {n.removeprefix("input."): a for n, a in arrays.items() if n.startswith("input.")}
+    answers = {n.removeprefix("answer."): a for n, a in arrays.items() if n.startswith("answer.")}
+    rows = {len(a) for a in (*inputs.values(), *answers.values())}
+    if not inputs or not answers or len(rows) != 1:
+        raise ConfigurationError(
+            f"poc.yaml: questions: {poc.file.questions} makes {', '.join(arrays)}; expected input.NAME and answer.NAME "
+            f"with as many rows each"
+        )
+    return inputs, answers, arrays.get("label")
+
+
 def questions_of(poc: Poc, artifact: Path) -> Questions:
-    """What live parity asks: the labelled held-out samples where there are some, else the exporter's samples."""
+    """What live parity asks: the questions of poc.yaml, else the labelled held-out samples, else the exporter's."""
+    if poc.file.questions:
+        inputs, answers, labels = _asked(poc, artifact)
+        requests = requests_from(poc.measured, inputs)
+        return Questions(requests=requests, reference=answers, labels=labels, comparing=poc.family.compare)
     held_out, labels = artifact / "held_out.npz", None
     if held_out.is_file():
         arrays = read_arrays(held_out)

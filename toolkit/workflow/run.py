@@ -15,12 +15,13 @@ from toolkit.repository.entry import read_entries
 from toolkit.repository.pipeline import composing_models
 from toolkit.serve.server import Endpoint
 from toolkit.tune.decision import Decision
-from toolkit.workflow.build import build_repository, export_models, fill_repository, sources_of
+from toolkit.workflow.build import build_all, build_repository, fill_repository, sources_of
 from toolkit.workflow.deploy import deploy_run
+from toolkit.workflow.index_recall import measure_recall
 from toolkit.workflow.jobs import Job, Watch, do_jobs, embedded, trial_jobs
 from toolkit.workflow.live_parity import check_live_parity
 from toolkit.workflow.report import decide_run, write_report
-from toolkit.workflow.requests import questions_of, sample_requests, write_requests
+from toolkit.workflow.requests import questions_folder, questions_of, sample_requests, write_requests
 from toolkit.workflow.runs import RESOLVED, Progress, Subject, finish_run, locked, new_run, resumable_run
 
 PAYLOADS = 32
@@ -51,14 +52,14 @@ def run_poc(
     progress(f"run folder: {run}")
     with locked(run):
         _write_resolved(run, poc)
-        artifacts = export_models(poc, run, sources, progress)
-        if all(read_artifact(a).parity != "failed" for a in artifacts.values()):
-            repository = build_repository(poc, run, artifacts, progress)
-            jobs = _jobs(poc, run, repository, artifacts)
+        folders = build_all(poc, run, sources, progress)
+        if all(read_artifact(folders[name]).parity != "failed" for name in poc.file.models):
+            repository = build_repository(poc, run, folders, progress)
+            jobs = _jobs(poc, run, repository, folders)
             do_jobs(run, jobs, embedded(repository, run / "triton.log", progress), repository, progress, watch)
         decision = decide_run(run)
         if decision.outcome == "PASS":
-            _deliver(poc, run, artifacts, decision, publish, progress)
+            _deliver(poc, run, folders, decision, publish, progress)
         progress("writing the report")
         write_report(run)
         finish_run(run)
@@ -85,27 +86,27 @@ def _write_resolved(run: Path, poc: Poc) -> None:
     write_text(run / RESOLVED, yaml.safe_dump(to_data(poc.file), sort_keys=False, allow_unicode=True))
 
 
-def _jobs(poc: Poc, run: Path, repository: Path, artifacts: dict[str, Path]) -> tuple[Job, ...]:
+def _jobs(poc: Poc, run: Path, repository: Path, folders: dict[str, Path]) -> tuple[Job, ...]:
     """Live parity under the first configuration, then every candidate at every load."""
-    entries, artifact = read_entries(repository), artifacts[poc.model]
+    entries, questions = read_entries(repository), questions_folder(poc, folders)
     batching = tuple(e.name for e in entries if e.config.max_batch_size > 1 and not composing_models(e.config))
     served = [(e.name, e.artifact_sha256, e.config) for e in entries]
 
     def keep_requests(folder: Path) -> None:
-        write_requests(folder, sample_requests(poc, artifact, PAYLOADS))
+        write_requests(folder, sample_requests(poc, questions, PAYLOADS))
 
     def parity(endpoint: Endpoint, folder: Path) -> None:
         live = check_live_parity(
             endpoint,
             batching,
-            questions_of(poc, artifact),
+            questions_of(poc, questions),
             clients=poc.file.parity.clients,
             tolerance=poc.file.models[poc.model].export.tolerance,
             task=poc.family.task,
         )
         write_json(folder / "live.json", live)
 
-    requests = step(run, "requests", {"artifact": artifact.name, "served": served}, keep_requests)
+    requests = step(run, "requests", {"questions": questions.name, "served": served}, keep_requests)
     first = Job(
         key="parity",
         inputs={"served": served, "options": poc.file.parity, "environment": environment_here()},
@@ -113,23 +114,37 @@ def _jobs(poc: Poc, run: Path, repository: Path, artifacts: dict[str, Path]) -> 
         do=parity,
         candidate=poc.candidates[0],
     )
+    recalls = tuple(_recall_job(poc, entry, folders, served) for entry in poc.served_indexes)
     subject = _subject(poc)
     trials = trial_jobs(run, subject.models, requests, subject.candidates, subject.loads, depends_on=served)
-    return first, *trials
+    return first, *recalls, *trials
+
+
+def _recall_job(poc: Poc, entry: str, folders: dict[str, Path], served: object) -> Job:
+    def measure(endpoint: Endpoint, folder: Path) -> None:
+        write_json(folder / "recall.json", measure_recall(endpoint, poc, entry, folders))
+
+    return Job(
+        key=f"recall/{entry}",
+        inputs={"served": served, "options": poc.file.indexes, "environment": environment_here()},
+        text=f"comparing {entry} with exact search",
+        do=measure,
+        candidate=poc.candidates[0],
+    )
 
 
 def _deliver(
-    poc: Poc, run: Path, artifacts: dict[str, Path], decision: Decision, publish: Path | None, progress: Progress
+    poc: Poc, run: Path, folders: dict[str, Path], decision: Decision, publish: Path | None, progress: Progress
 ) -> None:
     """After a PASS: the chosen configuration as a repository, published and bundled."""
     chosen = next(c.config for c in poc.candidates if c.name == decision.candidate)
 
     def fill(folder: Path) -> None:
-        fill_repository(poc, folder, artifacts, chosen=chosen)
+        fill_repository(poc, folder, folders, chosen=chosen)
 
     progress("writing the deployment bundle")
     step(run, "chosen_repository", {"chosen": chosen, "base": read_entries(run / "repository")}, fill)
     deploy_run(run, run / "deploy", replace=True)
     if publish is not None:
         progress(f"publishing to {publish}")
-        fill_repository(poc, publish, artifacts, chosen=chosen)
+        fill_repository(poc, publish, folders, chosen=chosen)

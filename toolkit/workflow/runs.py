@@ -30,7 +30,7 @@ RUNS = Path("runs")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What is measured in a run, and against which objective."""
+    """What is measured in a run, and against which objective. `remote`: where, if it was another machine."""
 
     title: str
     family: str
@@ -40,6 +40,7 @@ class Subject:
     slo: Slo
     candidates: tuple[Candidate, ...]
     loads: tuple[Load, ...]
+    remote: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,11 @@ class Manifest:
     seed: int
     started: str
     ended: str = ""
+
+    @property
+    def device(self) -> str:
+        """What the server ran on, "CPU" or "GPU"; empty where it is another machine that nobody asked."""
+        return "" if self.subject.remote else self.environment.device
 
 
 def utc_now() -> str:

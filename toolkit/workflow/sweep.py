@@ -1,27 +1,36 @@
-"""`toolkit sweep`: a served model, or the repository of a run, measured at several loads into a run folder."""
+"""`toolkit sweep`: a served model, or the repository of a run, measured at several loads into a run folder.
+
+In: what to send where, the loads, and how they are driven. Out: the run folder and what came of each load. It does not
+know how loads are typed (loads.py) or shown.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import UsageError
+from toolkit.errors import ServerTrouble, UsageError
 from toolkit.export.arrays import read_arrays
-from toolkit.load.duration import seconds_from_text
-from toolkit.load.pattern import Concurrency, Load
+from toolkit.load.drift import Drift
+from toolkit.load.loadgen import ScenarioResult
+from toolkit.load.loadgen_scenario import Scenario
+from toolkit.load.measurement import Measurement
+from toolkit.load.pattern import Load
 from toolkit.load.slo import Slo, slo_from_text
 from toolkit.load.verdict import Outcome
 from toolkit.records import digest_of_value
-from toolkit.serve.client import endpoint_from_url, model_config, model_signature
+from toolkit.serve.client import endpoint_from_url, model_config, model_metadata, model_signature
 from toolkit.serve.embedded import serve_embedded
 from toolkit.serve.server import Endpoint
 from toolkit.tensor import BATCH, Signature, TensorSpec, random_tensor, tensor_from_text
 from toolkit.tune.decision import Candidate, Point
-from toolkit.workflow.jobs import already_there, do_jobs, trial_jobs
-from toolkit.workflow.report import decide_run, trials_of, write_report
+from toolkit.workflow.jobs import Job, already_there, do_jobs, trial_jobs
+from toolkit.workflow.measure import Driving, drift_key
+from toolkit.workflow.referee import Engine, referee_for, referee_points, with_referee
+from toolkit.workflow.report import decide_run, drift_of, trials_of, write_report
 from toolkit.workflow.requests import read_requests, requests_from, write_requests
 from toolkit.workflow.runs import (
     MANIFEST,
@@ -32,8 +41,10 @@ from toolkit.workflow.runs import (
     new_run,
     read_manifest,
     repository_of,
+    resumable_run,
     run_from_text,
 )
+from toolkit.workflow.scenarios import outcome_with, scenario_job, scenario_of
 
 AS_SERVED = Candidate(name="as-served", config={})
 PAYLOADS = 32
@@ -41,7 +52,12 @@ PAYLOADS = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """What `toolkit sweep` was asked: a run or a model, where it is served, and what is sent."""
+    """What `toolkit sweep` was asked: a run or a model, where it is served, what is sent, and how.
+
+    `drift_check`: of several loads the first is measured again at the end. `resume`: go on with the newest sweep of
+    the same model, loads and requests. `scenario`: LoadGen decides what is sent when, and there are no other loads.
+    `engine`: who drives each closed loop once more after us, ourselves alone by default.
+    """
 
     target: str
     url: str | None
@@ -49,6 +65,11 @@ class Sweep:
     samples: Path | None
     inputs: tuple[str, ...]
     slo: str | None
+    driving: Driving = field(default_factory=Driving)
+    drift_check: bool = True
+    resume: bool = False
+    scenario: Scenario | None = None
+    engine: Engine = "toolkit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,49 +80,97 @@ class Target:
     requests: tuple[bytes, ...]
 
 
-def closed_loops(concurrency: str, duration: str) -> tuple[Load, ...]:
-    """Loads for `1,2,4` and `10s`. Raises UsageError."""
-    try:
-        clients = [int(n) for n in concurrency.split(",")]
-    except ValueError as err:
-        raise UsageError(f"--concurrency '{concurrency}' is not a list of numbers", mend="--concurrency 1,2,4") from err
-    if min(clients) < 1:
-        raise UsageError(f"--concurrency '{concurrency}': a closed loop needs at least one client")
-    seconds = seconds_from_text(duration)
-    return tuple(Concurrency(clients=n, duration_s=seconds, warmup_s=min(1.0, seconds / 4)) for n in clients)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What came of a sweep: its run folder, its points with their verdicts, and whether the machine kept its pace."""
+
+    run: Path
+    points: tuple[Point, ...]
+    outcome: Outcome
+    drift: Drift | None
+    scenario: ScenarioResult | None = None
+    referee: tuple[Measurement, ...] = ()
 
 
-def run_sweep(
-    spec: Sweep, loads: Sequence[Load], *, command: str, root: Path, progress: Progress
-) -> tuple[Path, tuple[Point, ...], Outcome]:
-    """Measure what was asked at every load. Returns the run folder, its points and the outcome against the SLO.
+def run_sweep(spec: Sweep, loads: Sequence[Load], *, command: str, root: Path, progress: Progress) -> Swept:
+    """Measure what was asked at every load.
 
-    The run folder gets measurements, decision and report. Raises UsageError for a target that cannot be found.
+    The run folder gets measurements, decision and report; after Ctrl-C, or the death of the server, it keeps every
+    point that was finished, and the records of the unfinished one. Raises UsageError for a target that cannot be
+    found, ServerTrouble for a server that does not answer or is gone.
     """
+    if not loads and spec.scenario is None:
+        raise UsageError("there is no load to measure", mend="give --concurrency, --rate, --ramp or --trace")
+    referee_for(spec.engine, loads, spec.driving.protocol)
     slo = slo_from_text(spec.slo) if spec.slo else None
     endpoint = endpoint_from_url(spec.url) if spec.url else None
     is_run = spec.target.startswith("latest:") or Path(spec.target, MANIFEST).is_file()
+    if is_run and spec.driving.protocol != "http":
+        raise UsageError(
+            f"{spec.target} keeps its requests as HTTP; they cannot be sent over {spec.driving.protocol}",
+            mend="serve its repository, and sweep the model by its name with --url and --samples",
+        )
     of_run = target_from_run(run_from_text(spec.target, root), slo) if is_run else None
     with serving(of_run[1] if of_run else spec.repository, endpoint, progress) as server:
         target = of_run[0] if of_run else target_from_model(server, spec, slo)
-        return _measured(server, target, loads, command=command, root=root, progress=progress)
+        return _measured(server, target, spec, loads, command=command, root=root, progress=progress)
 
 
 def _measured(
-    endpoint: Endpoint, target: Target, loads: Sequence[Load], *, command: str, root: Path, progress: Progress
-) -> tuple[Path, tuple[Point, ...], Outcome]:
-    subject = replace(target.subject, loads=tuple(loads), candidates=(AS_SERVED,))
-    served = {m: digest_of_value(model_config(endpoint, m)) for m in subject.models}
-    run = new_run(root, subject.measured, command, subject, config={"loads": loads, "slo": subject.slo}, models=served)
+    endpoint: Endpoint,
+    target: Target,
+    spec: Sweep,
+    loads: Sequence[Load],
+    *,
+    command: str,
+    root: Path,
+    progress: Progress,
+) -> Swept:
+    loads = (spec.scenario.load,) if spec.scenario else tuple(loads)
+    subject = replace(target.subject, loads=loads, candidates=(AS_SERVED,), remote=remote_address(endpoint))
+    models = {m: digest_of_value(served_config(endpoint, m)) for m in subject.models}
+    asked = {"loads": loads, "slo": subject.slo, "protocol": spec.driving.protocol, "scenario": spec.scenario}
+    run = resumable_run(root, subject.measured, config=asked, models=models) if spec.resume else None
+    run = run or new_run(root, subject.measured, command, subject, config=asked, models=models)
     progress(f"run folder: {run}")
     with locked(run):
-        write_requests(run / "requests", target.requests)
-        jobs = trial_jobs(run, subject.models, run / "requests", (AS_SERVED,), loads, depends_on=served)
-        do_jobs(run, jobs, already_there(endpoint), None, progress)
-        outcome = decide_run(run).outcome
+        write_requests(run / "requests", target.requests, spec.driving.protocol)
+        try:
+            do_jobs(run, _jobs(run, subject, spec, models), already_there(endpoint), None, progress)
+        finally:
+            decision = decide_run(run)
+        progress("writing the report")
         write_report(run)
         finish_run(run)
-    return run, trials_of(run, read_manifest(run))[0].points, outcome
+    points = trials_of(run, read_manifest(run))[0].points
+    referee = referee_points(run, loads)
+    swept = Swept(run=run, points=points, outcome=decision.outcome, drift=drift_of(run), referee=referee)
+    if spec.scenario is None:
+        return swept
+    result = scenario_of(run, AS_SERVED, spec.scenario)
+    return replace(swept, scenario=result, outcome=outcome_with(result, swept.outcome))
+
+
+def _jobs(run: Path, subject: Subject, spec: Sweep, models: dict[str, str]) -> tuple[Job, ...]:
+    """Every load, and of several the first one again at the end; or the scenario."""
+    if spec.scenario is not None:
+        job = scenario_job(run, subject.models, AS_SERVED, spec.scenario, depends_on=models, driving=spec.driving)
+        return (job,)
+    jobs = trial_jobs(
+        run,
+        subject.models,
+        run / "requests",
+        subject.candidates,
+        subject.loads,
+        depends_on=models,
+        driving=spec.driving,
+    )
+    referee = referee_for(spec.engine, subject.loads, spec.driving.protocol)
+    all_jobs = with_referee(jobs, run, subject.measured, subject.loads, referee) if referee else jobs
+    if not spec.drift_check or len(jobs) < 2:
+        return tuple(all_jobs)
+    again = replace(jobs[0], key=drift_key(subject.loads[0]), text="measuring the first load again, for drift")
+    return (*all_jobs, again)
 
 
 @contextmanager
@@ -128,7 +197,7 @@ def target_from_run(run: Path, slo: Slo | None) -> tuple[Target, Path]:
 
 def target_from_model(endpoint: Endpoint, spec: Sweep, slo: Slo | None) -> Target:
     """The target that a served model is: requests from the samples given, else seeded from its inputs."""
-    config = model_config(endpoint, spec.target)
+    config = served_config(endpoint, spec.target)
     steps = config.get("ensemble_scheduling", {}).get("step", ())
     subject = Subject(
         title=f"Sweep of {spec.target}",
@@ -144,7 +213,26 @@ def target_from_model(endpoint: Endpoint, spec: Sweep, slo: Slo | None) -> Targe
     if arrays is None:
         given = tuple(tensor_from_text(t) for t in spec.inputs)
         arrays = seeded_inputs(model_signature(endpoint, spec.target), given, PAYLOADS)
-    return Target(subject=subject, requests=requests_from(spec.target, arrays))
+    return Target(subject=subject, requests=requests_from(spec.target, arrays, spec.driving.protocol))
+
+
+def served_config(endpoint: Endpoint, model: str) -> dict[str, Any]:
+    """The ModelConfig of a served model; of a server that has none (KServe v2 but not Triton), its metadata.
+
+    Raises ServerTrouble for a model that is not served.
+    """
+    metadata = model_metadata(endpoint, model)
+    try:
+        return model_config(endpoint, model)
+    except ServerTrouble:
+        return metadata
+
+
+def remote_address(endpoint: Endpoint) -> str:
+    """The address of a server on another machine, empty for one on this machine's loopback."""
+    host = endpoint.http.rpartition(":")[0].strip("[]")
+    is_here = host == "localhost" or host.startswith("127.") or host == "::1"
+    return "" if is_here else endpoint.http
 
 
 def seeded_inputs(signature: Signature, given: tuple[TensorSpec, ...], count: int) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class LiveCurve:
 
 def curve(run: Path, trials: tuple[Trial, ...], slo: Slo, decision: Decision | None) -> str:
     """The chart of a run as an SVG text."""
-    mark = CPU_MARK if read_manifest(run).environment.device == "CPU" else ""
+    mark = CPU_MARK if read_manifest(run).device == "CPU" else ""
     return svg(latency_throughput_chart(trials, slo, decision=decision, mark=mark), key=run.name)
 
 

@@ -1,0 +1,1 @@
+"""PNG or JPEG bytes to one float tensor."""
