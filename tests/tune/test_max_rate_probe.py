@@ -77,7 +77,7 @@ def test_an_observation_has_every_criterion_in_order() -> None:
     assert share.mean == pytest.approx(0.1, abs=0.03)
     assert mean.mean == pytest.approx(0.006, rel=0.1)
     assert share.samples == mean.samples == 2000
-    assert 1000 < share.effective_samples <= 2000
+    assert 500 < share.effective_samples <= 2000
     assert observation_of(slo, measurement, made, 2.5).spent_s == 2.5
 
 

@@ -17,7 +17,10 @@ Inputs = Annotated[list[str], typer.Option("--input", help="NAME:DTYPE:DIM,DIM,.
 Trust = Annotated[bool, typer.Option("--trust", help="Open a model format that can hide code. It runs that code.")]
 Repository = Annotated[Path, typer.Option("--repository", help="The Triton model repository.")]
 Run = Annotated[str, typer.Argument(help="A run folder, or latest:<poc>.")]
-Url = Annotated[str | None, typer.Option("--url", help="A running KServe v2 server, http://host:port.")]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="A running KServe v2 server: http[s]://host:port; for gRPC add ,grpc[s]://host:port."),
+]
 Samples = Annotated[Path | None, typer.Option("--samples", help="An npz file: arrays by input name, a row each.")]
 Protocol = Annotated[
     Literal["http", "grpc", "sse", "grpc-stream"], typer.Option("--protocol", help="What is spoken; sse streams.")

@@ -36,8 +36,10 @@ def comparison(found: Comparison, run: Path | None, *, as_json: bool) -> None:
     for gate in found.gates:
         show.out.print(f"{gate.gate} at {gate.load} {show.coloured(gate.outcome)}: ", end="")
         show.out.print(gate.reason, markup=False)
-    count = sum(len(at.differences) for at in found.loads)
-    show.out.print(f"each interval holds with 95 %: of {count}, {count / 20:.1f} miss by chance", markup=False)
+    count = sum(d.low is not None for at in found.loads for d in at.differences)
+    if count:
+        text = f"each interval holds with 95 %: of {count}, {count / 20:.1g} may be expected to miss by chance alone"
+        show.out.print(text, markup=False)
     if run is not None:
         show.out.print(f"run folder: {run}", markup=False)
 

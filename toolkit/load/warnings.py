@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 from toolkit.load.duration import seconds_text
+from toolkit.load.early_stopping import discounted, requests_needed
 from toolkit.load.measurement import ClientHealth, Distribution, ErrorCount, GpuUse, ModelSplit, Warning
 from toolkit.load.outcome import WRONG_ANSWER, kind_of
 from toolkit.load.request_records import Ended, Records
@@ -132,11 +133,12 @@ def _by(share: float, more: str, less: str) -> str:
 
 
 def too_few_samples(samples: int, tau: float, window_s: float) -> Warning | None:
-    """The p99 has no upper end of its interval."""
-    effective = samples / tau
-    if samples == 0 or math.floor(effective) >= SAMPLES_FOR_P99:
+    """The p99 has no upper end of its interval; the time named is what decides it where no request misses."""
+    effective = discounted(samples / tau)
+    needed = requests_needed(0.01, 0.0, tau)
+    if samples == 0 or math.floor(effective) >= SAMPLES_FOR_P99 or needed is None:
         return None
-    needed_s = float(f"{1.1 * window_s * SAMPLES_FOR_P99 / effective:.2g}")
+    needed_s = float(f"{1.1 * window_s * needed / samples:.2g}")
     text = (
         f"{samples} requests count as {effective:.0f} independent ones; the interval of the p99 has an upper end from "
         f"{SAMPLES_FOR_P99} on; measure for about {seconds_text(needed_s)}, or judge a lower percentile"

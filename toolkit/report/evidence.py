@@ -168,6 +168,9 @@ def _tensors(specs: Iterable[TensorSpec]) -> str:
 def machine_table(report: Report) -> Table:
     """The machine that every figure comes from."""
     e = report.environment
+    if not e.is_known:
+        unknown = ("Machine", "not known: the result of another tool was imported")
+        return Table(caption="Machine", columns=text_columns("Part", "Found"), rows=(unknown,))
     rows = (
         ("CPU", f"{e.cpu}, {e.cores:g} usable cores"),
         ("Memory", f"{e.memory_bytes / 2**30:.1f} GiB"),

@@ -31,6 +31,7 @@ DECISION, PARITY = "decision.json", "parity/live.json"
 NOT_SHOWN = {
     "CPU": "How fast a GPU is: every figure comes from a CPU.",
     "shared": "The network between a customer and the server: client and server shared this machine and its cores.",
+    "imported": "The machine: the result of another tool was imported, and does not say where it was measured.",
     "remote": "The server's hardware: it ran on another machine, and the one described here drove the load.",
     "sizing": "Sizing and cost: no replica count or price follows from this run yet.",
 }
@@ -157,7 +158,9 @@ def _quality(run: Path) -> tuple[Quality, ...]:
 
 def _not_said(manifest: Manifest) -> set[str]:
     """The keys of NOT_SHOWN that are not true of a run."""
-    here_or_elsewhere = {"CPU", "shared"} if manifest.subject.remote else {"remote"}
+    if not manifest.environment.is_known:
+        return {"CPU", "shared", "remote"}
+    here_or_elsewhere = {"CPU", "shared", "imported"} if manifest.subject.remote else {"remote", "imported"}
     return here_or_elsewhere | (set() if manifest.device == "CPU" else {"CPU"})
 
 
