@@ -75,7 +75,7 @@ def test_error_rates_on_every_simulation() -> None:
                     lowest = min(lowest, (held, place))
                     for outcome in ("PASS", "FAIL"):
                         worst[outcome] = max(worst[outcome], (at_limit[outcome], place))
-                if is_counted(name, window >> (LOOKS - 1)):
+                if is_counted(name, window >> (LOOKS - 1)) and window >> (LOOKS - 1) >= WINDOWS[0]:
                     worst["with looks"] = max(worst["with looks"], (max(looked["PASS"], looked["FAIL"]), place))
     print("\nworst: " + "; ".join(f"{key} {rate:.1%} ({place})" for key, (rate, place) in worst.items()))
     print(f"the interval of a percentile holds it at least in {lowest[0]:.0%} ({lowest[1]})")
