@@ -48,7 +48,7 @@ def test_open_loads_from_the_command_line(server: NullServer, tmp_path: Path) ->
     # A busy machine sends late, and what it measured is then INVALID and not passed.
     passed = [p["verdict"] == "PASS" for p in document["points"]]
     assert done.returncode == (0 if any(passed) else 1), done.stderr
-    assert all(passed) or any(w["invalid"] for p in document["points"] for w in p["warnings"])
+    assert not any(p["verdict"] == "FAIL" for p in document["points"]), "a hundred a second are more than one"
     assert [p["load"]["rate_per_s"] for p in document["points"]] == [100, 200]
     for point in document["points"]:
         assert point["load"]["max_connections"] == 40
@@ -185,7 +185,7 @@ def test_ctrl_c_keeps_what_there_is_and_resume_goes_on(server: NullServer, tmp_p
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130
     assert "interrupted" in (tmp_path / "err").read_text()
-    assert len(list(tmp_path.glob("runs/null/*/trials/as-served/*/records.npz"))) == 1
+    assert len(list(tmp_path.glob("runs/null/*/trials/as-served/[!.]*/records.npz"))) == 1
     resumed = toolkit(*words, "--duration", "1500ms", "--resume", "--json", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert [p["load"]["clients"] for p in json.loads(resumed.stdout)["points"]] == [1, 2]

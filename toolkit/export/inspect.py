@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from toolkit.export.process import Progress, run_worker
 from toolkit.export.spec import LOG_FILE, REQUEST_FILE, ExportSpec, WorkerRequest
@@ -40,13 +42,18 @@ class Inspection:
 
 
 def inspect_model(
-    source: Source, inputs: tuple[TensorSpec, ...] = (), *, progress: Progress | None = None
+    source: Source,
+    inputs: tuple[TensorSpec, ...] = (),
+    *,
+    arguments: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
 ) -> Inspection:
     """Look at a model; `inputs` describe those of a PyTorch model without `sample_inputs()`.
 
-    Raises ModelRefused and, when the worker dies, ExportFailed.
+    `arguments` are handed to those functions of a PyTorch file that name them. Raises ModelRefused and, when the worker dies, ExportFailed.
     """
-    return _inspect_onnx(source) if source.framework == "onnx" else _inspect_pytorch(source, inputs, progress)
+    spec = ExportSpec(inputs=inputs, sample_count=1, arguments=dict(arguments or {}))
+    return _inspect_onnx(source) if source.framework == "onnx" else _inspect_pytorch(source, spec, progress)
 
 
 def _inspect_onnx(source: Source) -> Inspection:
@@ -72,8 +79,8 @@ def _inspect_onnx(source: Source) -> Inspection:
     )
 
 
-def _inspect_pytorch(source: Source, inputs: tuple[TensorSpec, ...], progress: Progress | None) -> Inspection:
-    request = WorkerRequest(action="inspect", source=source, spec=ExportSpec(inputs=inputs, sample_count=1))
+def _inspect_pytorch(source: Source, spec: ExportSpec, progress: Progress | None) -> Inspection:
+    request = WorkerRequest(action="inspect", source=source, spec=spec)
     with tempfile.TemporaryDirectory(prefix="toolkit-inspect-") as folder:
         found = run_worker(request, Path(folder) / REQUEST_FILE, Path(folder) / LOG_FILE, progress)
     what = "unpickled, which can run any code hidden in it" if source.entry is None else "Python code, which is run"

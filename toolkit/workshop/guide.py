@@ -41,7 +41,7 @@ def inspect(poc: Poc) -> Table:
     """What the customer's model is: framework, parameters, size, inputs and outputs."""
     source = poc.source_of(poc.model)
     _same_as("inspect", _short(source))
-    found = inspect_model(source_from_path(source))
+    found = inspect_model(source_from_path(source), arguments=poc.file.arguments)
     signature = found.signature
     tensors = [(f"input {t.name}", t.text()) for t in signature.inputs] if signature else []
     tensors += [(f"output {t.name}", t.text()) for t in signature.outputs] if signature else []
