@@ -1,6 +1,7 @@
 """What a request costs the client: our connections against the field's clients, side by side in one run.
 
-The model is answered from Triton's response cache, so the client is what is measured. Every round runs each client in
+The small model is answered from Triton's response cache, so the client is what is measured; the large one is not, for
+the cache would have to read all of its input. Every round runs each client in
 turn; medians over the rounds are compared. perf_analyzer is taken from the path, or from TOOLKIT_PERF_ANALYZER.
 """
 
@@ -42,7 +43,7 @@ SECONDS = float(os.environ.get("TOOLKIT_BENCHMARK_SECONDS", "3"))
 CLIENTS, SMALL, LARGE = 32, 64, 150_000  # FP32: 256 bytes and 600 KB
 LARGE_CLIENTS, LARGE_PAYLOADS = 8, 4
 CACHE_BYTES = 64 << 20
-CPU_SHARE_OF_AIO, RATE_OVER_AIO = 1 / 5, 2.0
+CPU_SHARE_OF_AIO, RATE_OVER_AIO = {"ours, HTTP": 1 / 5, "ours, gRPC": 1 / 3}, 2.0
 SHARED_OVER_PLAIN = 2.0
 PERF_ANALYZER = os.environ.get("TOOLKIT_PERF_ANALYZER") or shutil.which("perf_analyzer")
 
@@ -57,7 +58,7 @@ class Cost:
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    repository = write_repository(tmp_path_factory.mktemp("repository"), "cached")
+    repository = write_repository(tmp_path_factory.mktemp("repository"), "cached", "first")
     with serve_embedded(repository, cache_bytes=CACHE_BYTES) as server:
         yield server.endpoint
 
@@ -152,7 +153,7 @@ def test_a_small_request_costs_a_fraction_of_the_fields_client(endpoint: Endpoin
     show(f"256-byte request, {CLIENTS} connections", costs, "tritonclient.grpc.aio")
     aio = costs["tritonclient.grpc.aio"]
     for name in ("ours, HTTP", "ours, gRPC"):
-        assert costs[name].cpu_us <= CPU_SHARE_OF_AIO * aio.cpu_us
+        assert costs[name].cpu_us <= CPU_SHARE_OF_AIO[name] * aio.cpu_us
         assert costs[name].rate_per_s >= RATE_OVER_AIO * aio.rate_per_s
         if PERF_ANALYZER:
             assert costs[name].cpu_us <= costs["perf_analyzer, gRPC"].cpu_us
@@ -162,12 +163,12 @@ def test_a_small_request_costs_a_fraction_of_the_fields_client(endpoint: Endpoin
 def test_large_inputs_in_shared_memory(endpoint: Endpoint) -> None:
     random = np.random.default_rng(0)
     payloads = [{"x": random.standard_normal(LARGE, np.float32)} for _ in range(LARGE_PAYLOADS)]
-    plain = tuple(infer_request("cached", payload, host="test", outputs=("y",)) for payload in payloads)
-    message = tuple(infer_message("cached", payload, outputs=("y",)) for payload in payloads)
+    plain = tuple(infer_request("first", payload, host="test", outputs=("y",)) for payload in payloads)
+    message = tuple(infer_message("first", payload, outputs=("y",)) for payload in payloads)
     with ExitStack() as stack:
         shared = {
             protocol: stack.enter_context(
-                requests_in_shared_memory(endpoint, "cached", payloads, protocol=protocol, outputs=("y",))
+                requests_in_shared_memory(endpoint, "first", payloads, protocol=protocol, outputs=("y",))
             )
             for protocol in ("http", "grpc")
         }

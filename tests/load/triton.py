@@ -1,6 +1,7 @@
 """A small repository on Triton's python backend.
 
-An echo; a decoupled model that answers as often as asked; one whose answers, the first number it got, Triton remembers.
+An echo; one that answers the first number it got; the same, remembered by Triton; a decoupled model that answers as
+often as asked.
 """
 
 from __future__ import annotations
@@ -41,6 +42,11 @@ CONFIGS = {
         input { name: "x" data_type: TYPE_FP32 dims: -1 } output { name: "y" data_type: TYPE_FP32 dims: -1 }
         instance_group { count: 1 kind: KIND_CPU }
     """,
+    "first": """
+        name: "first" backend: "python" max_batch_size: 0
+        input { name: "x" data_type: TYPE_FP32 dims: -1 } output { name: "y" data_type: TYPE_FP32 dims: 1 }
+        instance_group { count: 2 kind: KIND_CPU }
+    """,
     "cached": """
         name: "cached" backend: "python" max_batch_size: 0 response_cache { enable: true }
         input { name: "x" data_type: TYPE_FP32 dims: -1 } output { name: "y" data_type: TYPE_FP32 dims: 1 }
@@ -53,7 +59,8 @@ CONFIGS = {
         instance_group { count: 1 kind: KIND_CPU }
     """,
 }
-SOURCES = {"echo": ECHO, "cached": ECHO.replace("as_numpy()", "as_numpy()[:1]"), "count": COUNT}
+FIRST = ECHO.replace("as_numpy()", "as_numpy()[:1]")
+SOURCES = {"echo": ECHO, "first": FIRST, "cached": FIRST, "count": COUNT}
 
 
 def write_repository(folder: Path, *names: str) -> Path:

@@ -50,7 +50,8 @@ def inspect_model(
 ) -> Inspection:
     """Look at a model; `inputs` describe those of a PyTorch model without `sample_inputs()`.
 
-    `arguments` are handed to those functions of a PyTorch file that name them. Raises ModelRefused and, when the worker dies, ExportFailed.
+    `arguments` are handed to those functions of a PyTorch file that name them.
+    Raises ModelRefused and, when the worker dies, ExportFailed.
     """
     spec = ExportSpec(inputs=inputs, sample_count=1, arguments=dict(arguments or {}))
     return _inspect_onnx(source) if source.framework == "onnx" else _inspect_pytorch(source, spec, progress)

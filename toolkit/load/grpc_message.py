@@ -19,10 +19,10 @@ class Messages:
     def complete_with(self, piece: bytes) -> list[bytes]:
         """The messages that end within `piece`. Raises ValueError for a compressed one: nobody has asked for that."""
         self.raw += piece
-        if self._begin + len(piece) == len(self.raw) and piece[:1] == b"\0":
-            if int.from_bytes(piece[1:PREFIX_BYTES], "big") == len(piece) - PREFIX_BYTES:  # the usual case
-                self._begin, self.count = len(self.raw), self.count + 1
-                return [piece[PREFIX_BYTES:]]
+        is_whole = self._begin + len(piece) == len(self.raw) and piece[:1] == b"\0"
+        if is_whole and int.from_bytes(piece[1:PREFIX_BYTES], "big") == len(piece) - PREFIX_BYTES:  # the usual case
+            self._begin, self.count = len(self.raw), self.count + 1
+            return [piece[PREFIX_BYTES:]]
         found = []
         while (start := self._begin + PREFIX_BYTES) <= len(self.raw):
             if self.raw[self._begin]:

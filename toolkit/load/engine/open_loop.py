@@ -41,22 +41,27 @@ class OpenLoop(Loop):
         wait, by_fd, record, release = self.waiter.wait, self.by_fd, self.recorder.record, self.release
         self.due_ns = self.next_due_ns()
         now, next_tick_ns = self.begin_ns, self.tick()
+        ended: list[tuple[Connection, int]] = []
         while (now < self.end_ns and self.ended == "complete") or self.is_unfinished:
             events = wait(min(self.due_ns, next_tick_ns))
             now = perf_counter_ns()
             if now >= self.due_ns:
                 self.send_due(now)
+            # Answers that came together are all read before the first is written down: reading stops a clock.
             for fd, _ in events:
                 connection = by_fd.get(fd)  # the timer is none
                 if connection is None or (outcome := connection.advance()) == PENDING:
                     continue
                 if connection.payload == IDLE:
                     self.forget(connection)
-                    continue
+                else:
+                    ended.append((connection, outcome))
+            for connection, outcome in ended:
                 record(connection, outcome)
                 release(connection)
-                if connection.done_ns >= self.due_ns:
-                    self.send_due(connection.done_ns)
+                if (now := perf_counter_ns()) >= self.due_ns:
+                    self.send_due(now)
+            ended.clear()
             if now >= next_tick_ns:
                 next_tick_ns = self.tick()
 

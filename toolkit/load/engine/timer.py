@@ -1,7 +1,8 @@
 """Waiting for whatever comes first: an event of the poller, or a moment known to far less than a millisecond.
 
 epoll and poll count their time-outs in milliseconds, which is too coarse to keep a schedule. On Linux a timerfd in the
-poller ends the wait on time and costs no CPU; elsewhere the last millisecond is spent spinning.
+poller ends the wait a moment before it is time, since waking up takes that long, and the rest is spent spinning;
+elsewhere that rest is a millisecond.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ _TFD_NONBLOCK, _TFD_CLOEXEC = os.O_NONBLOCK, getattr(os, "O_CLOEXEC", 0)
 _TFD_TIMER_ABSTIME = 1
 _NEVER = 0
 
-#: Setting a timer and waking up by it costs about so much CPU on a virtual machine, where either leaves the guest.
-SPIN_NS = 50_000
+#: Waking up by a timer takes about so long on a virtual machine, where both setting it and the wake-up leave the guest.
+SPIN_NS = 60_000
 
 
 class Waiter(Protocol):
@@ -69,17 +70,18 @@ class TimerFd:
         self._set_to_ns = _NEVER
 
     def wait(self, until_ns: int) -> Events:
-        """As Waiter. What is nearer than SPIN_NS is waited for without the timer."""
+        """As Waiter. The last SPIN_NS are waited for without the timer."""
         events: Events
-        if until_ns - perf_counter_ns() < SPIN_NS:
-            while not (events := self._poll(0)) and perf_counter_ns() < until_ns:
-                pass
-            return events
-        if until_ns != self._set_to_ns:
-            self._set_to_ns = until_ns
-            self._value.seconds, self._value.nanoseconds = divmod(until_ns, 1_000_000_000)
-            self._settime(self._fd, _TFD_TIMER_ABSTIME, self._reference, None)
-        events = self._poll(-1)
+        if until_ns - perf_counter_ns() > SPIN_NS:
+            if until_ns != self._set_to_ns:
+                self._set_to_ns = until_ns
+                self._value.seconds, self._value.nanoseconds = divmod(until_ns - SPIN_NS, 1_000_000_000)
+                self._settime(self._fd, _TFD_TIMER_ABSTIME, self._reference, None)
+            events = self._poll(-1)
+            if len(events) > 1 or events[0][0] != self._fd:
+                return events
+        while not (events := self._poll(0)) and perf_counter_ns() < until_ns:
+            pass
         return events
 
     def close(self) -> None:
