@@ -10,7 +10,6 @@ comparisons. All else is off the beaten track.
 
 from __future__ import annotations
 
-import select
 from time import perf_counter_ns
 from typing import Any
 
@@ -50,14 +49,8 @@ class HttpConnection(SocketConnection):
         self.sent_ns = perf_counter_ns()
         if self._socket is None:
             self._open(request)
-            return
-        try:
-            sent = self._socket.send(request)
-        except OSError:
-            sent = 0
-        if sent < len(request):
-            self._unsent = memoryview(request)[sent:]
-            self._poller.modify(self._fd, select.POLLIN | select.POLLOUT)
+        else:
+            self._send(request)
 
     def advance(self) -> int:
         """Do what the socket allows: PENDING, else the HTTP status of a complete answer or the class of error."""
