@@ -7,12 +7,16 @@ import torch
 from train import Trained, trained, user_inputs
 
 
-def items(users: int, items: int, count: int, seed: int, epochs: int, interactions: str = "") -> dict[str, np.ndarray]:
-    """Ids, the table of features, the vectors of the index, and those of users that are looked for in it."""
+def catalogue(
+    users: int, items: int, count: int, seed: int, epochs: int, interactions: str = ""
+) -> dict[str, np.ndarray]:
+    """Items and users by id with their features; the vectors of the index, and those that are looked for in it."""
     made = trained(users, items, count, seed, epochs, interactions)
     return {
         "ids": made.world.item_ids,
         "features": made.item_table(),
+        "user_ids": made.world.user_ids,
+        "user_features": made.user_table(),
         "vectors": made.vectors,
         "queries": queries(made),
     }
@@ -25,9 +29,3 @@ def queries(made: Trained, count: int = 1000) -> np.ndarray:
     inputs = user_inputs(data, rows, data.histories(), torch.from_numpy(made.vectors))
     with torch.no_grad():
         return made.user_tower(**inputs).numpy()
-
-
-def users(users: int, items: int, count: int, seed: int, epochs: int, interactions: str = "") -> dict[str, np.ndarray]:
-    """Ids and the table of features."""
-    made = trained(users, items, count, seed, epochs, interactions)
-    return {"ids": made.world.user_ids, "features": made.user_table()}

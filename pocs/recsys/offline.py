@@ -1,7 +1,7 @@
 """The same recommendations without a server, by code of its own: PyTorch, the same index, numpy.
 
-`questions` asks for every test user, for their last visit, which no training saw; and for the cases that go wrong:
-a user nobody knows, an empty history, items that must not come back. `quality` says how good the answers are.
+It is asked for every test user, for their last visit, which no training saw; and for the cases that go wrong: a user
+nobody knows, an empty history, items that must not come back. `quality` says how good the models are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from world import HISTORY
 EXCLUDED = 8
 
 
-def questions(
+def offline(
     items_index: str,
     users: int,
     items: int,
@@ -30,9 +30,16 @@ def questions(
     test_users: int,
     interactions: str = "",
 ) -> dict[str, np.ndarray]:
-    """What the pipeline is asked, row by row, and what it must answer."""
+    """What the pipeline is asked, row by row, and what it must answer; and how good that is."""
     made = trained(users, items, count, seed, epochs, interactions)
     rows = test_rows(made, test_users)
+    return questions(made, rows, Path(items_index), candidates, best, ef_search) | quality(made, rows, candidates, best)
+
+
+def questions(
+    made: Trained, rows: np.ndarray, index: Path, candidates: int, best: int, ef_search: int
+) -> dict[str, np.ndarray]:
+    """`input.NAME` and `answer.NAME` for some interactions, and the item that was really taken."""
     history = made.world.histories()[rows]
     asked = {
         "USER": made.world.user_ids[made.world.user[rows]][:, None],
@@ -44,7 +51,7 @@ def questions(
     asked["USER"][:special] = -7  # nobody knows this user
     asked["HISTORY"][special // 2 : 2 * special] = -1  # nor what these took before
     asked["EXCLUDE"][3 * special :] = asked["HISTORY"][3 * special :, :EXCLUDED]  # seen already
-    ids, scores = recommend(made, Path(items_index), asked, candidates, best, ef_search)
+    ids, scores = recommend(made, index, asked, candidates, best, ef_search)
     label = made.world.item_ids[made.world.item[rows]]
     answers = {"answer.ITEMS": ids, "answer.SCORES": scores}
     return {f"input.{name}": array.astype(np.int64) for name, array in asked.items()} | answers | {"label": label}
@@ -109,20 +116,9 @@ def user_vector(
         )
 
 
-def quality(
-    users: int,
-    items: int,
-    count: int,
-    seed: int,
-    epochs: int,
-    candidates: int,
-    best: int,
-    test_users: int,
-    interactions: str = "",
-) -> dict[str, np.ndarray]:
+def quality(made: Trained, rows: np.ndarray, candidates: int, best: int) -> dict[str, np.ndarray]:
     """Retrieval and ranking of the held-out items: trained, by popularity alone, and the best that is possible here."""
-    made = trained(users, items, count, seed, epochs, interactions)
-    data, rows = made.world, test_rows(made, test_users)
+    data = made.world
     inputs = user_inputs(data, rows, data.histories(), torch.from_numpy(made.vectors))
     with torch.no_grad():
         vectors = made.user_tower(**inputs)

@@ -88,7 +88,7 @@ def test_a_server_that_only_fails_is_trouble_and_not_a_rate(tmp_path: Path) -> N
 def test_ctrl_c_keeps_the_probes_and_json_is_one_document(server: NullServer, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "toolkit", "max-rate", "null", "--url", f"http://{server.endpoint.http}"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    cut = subprocess.Popen([*command, "--slo", SLO, "--budget", "10m"], cwd=tmp_path, env=environment)
+    cut = subprocess.Popen([*command, "--slo", SLO, "--budget", "1m"], cwd=tmp_path, env=environment)
     until = time.monotonic() + 120
     while not (probes := list(tmp_path.glob("runs/null/*/trials/*/*/measurement.json"))) and time.monotonic() < until:
         time.sleep(0.1)
