@@ -13,9 +13,9 @@ from toolkit.index.spec import EFFORTS, Flat, Hnsw, Ivf, IvfPq, factory_text, sp
 from toolkit.index.vectors import clustered_vectors
 
 faiss = pytest.importorskip("faiss", reason="indexes need the `recsys` extra")
-faiss.omp_set_num_threads(1)  # threads that wait for each other are slow where tests run side by side
 from toolkit.index.build import INDEX_FILE, Searcher, build_index, exact_neighbours, read_built
 
+faiss.omp_set_num_threads(1)  # threads that wait for each other are slow where tests run side by side
 DATA = clustered_vectors(4000, 16, queries=50, clusters=40, seed=1)
 IDS = np.arange(4000) * 10 + 5
 
