@@ -12,7 +12,9 @@ from toolkit.index.recall import mean_interval, recall
 from toolkit.index.spec import EFFORTS, Flat, Hnsw, Ivf, IvfPq, factory_text, spec_from_kind
 from toolkit.index.vectors import clustered_vectors
 
-faiss = pytest.importorskip("faiss", reason="indexes need the `recsys` extra")
+pytest.importorskip("faiss", reason="indexes need the `recsys` extra")
+import faiss
+
 from toolkit.index.build import INDEX_FILE, Searcher, build_index, exact_neighbours, read_built
 
 faiss.omp_set_num_threads(1)  # threads that wait for each other are slow where tests run side by side
