@@ -16,8 +16,8 @@ from toolkit.load.request_records import Records
 from toolkit.load.slo import slo_from_text
 from toolkit.load.sweep import measure_point, measurement_of
 from toolkit.load.verdict import judge, overall
-from toolkit.load.window import Edge, Observed, Window, is_local, observing
-from toolkit.serve.server import Endpoint
+from toolkit.load.window import Edge, Observed, Window, observing
+from toolkit.serve.server import Endpoint, is_on_loopback
 
 INFER = [b"POST /v2/models/null/infer HTTP/1.1\r\nHost: null\r\nContent-Length: 0\r\n\r\n"]
 _TIMES = np.arange(100, dtype=np.int64) * 10_000_000
@@ -127,8 +127,8 @@ def test_throttling_is_a_warning() -> None:
     ("host", "expected"), [("127.0.0.1", True), ("localhost", True), ("[::1]", True), ("10.0.0.7", False)]
 )
 def test_whose_gpus_they_are(host: str, expected: bool) -> None:
-    assert is_local(Endpoint(http=f"{host}:8000")) is expected
-    assert is_local(Endpoint(http="", grpc=f"{host}:8001")) is expected
+    assert is_on_loopback(Endpoint(http=f"{host}:8000")) is expected
+    assert is_on_loopback(Endpoint(http="", grpc=f"{host}:8001")) is expected
 
 
 def test_the_window_follows_the_engines_clock() -> None:

@@ -98,9 +98,9 @@ class GrpcConnection(Http2Connection):
         self._consumed += size + PREFIX_BYTES
         return True
 
-    def _take(self, data: bytes) -> int:
+    def _take_frames(self, data: bytes) -> int:
         is_first = not self._rest and not self.first_ns
-        outcome = super()._take(data)
+        outcome = super()._take_frames(data)
         if is_first and outcome == OK and not self._rest:
             self._learn(data)
         return outcome

@@ -14,9 +14,8 @@ from time import perf_counter_ns
 from typing import Any
 
 from toolkit.load.http_response import ChunkedBody, Head, parse_head
-from toolkit.load.outcome import CONNECTION_CLOSED, MALFORMED_RESPONSE, PENDING, TLS_FAILED
-from toolkit.load.socket_connection import RECEIVE_BYTES, Address, SocketConnection
-from toolkit.load.tls_socket import TlsFailed
+from toolkit.load.outcome import CONNECTION_CLOSED, MALFORMED_RESPONSE, PENDING
+from toolkit.load.socket_connection import Address, SocketConnection
 
 MAX_HEAD_BYTES = 1 << 16
 
@@ -52,19 +51,8 @@ class HttpConnection(SocketConnection):
         else:
             self._send(request)
 
-    def advance(self) -> int:
-        """Do what the socket allows: PENDING, else the HTTP status of a complete answer or the class of error."""
-        if self._unsent is not None and (failure := self._flush()):
-            return failure
-        try:
-            data = self._socket.recv(RECEIVE_BYTES)
-        except BlockingIOError:
-            return PENDING
-        except TlsFailed:
-            return self._failed(TLS_FAILED)
-        except OSError:
-            data = b""  # a reset is a close
-        self.done_ns = perf_counter_ns()
+    def _take(self, data: bytes) -> int:
+        """PENDING, else the HTTP status of a complete answer or the class of error."""
         if self._parts is None:
             self.first_ns = self.done_ns
             start = data.find(b"\r\n\r\n") + 4

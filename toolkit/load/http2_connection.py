@@ -15,9 +15,8 @@ from hpack import HPACKError
 
 from toolkit.load import http2
 from toolkit.load.http2 import FRAME_HEAD, HEAD_BYTES, frame, window_update
-from toolkit.load.outcome import CONNECTION_CLOSED, MALFORMED_RESPONSE, OK, PENDING, TLS_FAILED
-from toolkit.load.socket_connection import RECEIVE_BYTES, Address, SocketConnection
-from toolkit.load.tls_socket import TlsFailed
+from toolkit.load.outcome import CONNECTION_CLOSED, MALFORMED_RESPONSE, OK, PENDING
+from toolkit.load.socket_connection import Address, SocketConnection
 
 #: A window of ours is opened again when so much of it is used up.
 REPLENISH_BYTES = 1 << 30
@@ -72,21 +71,6 @@ class Http2Connection(SocketConnection):
         else:
             self._send(data)
 
-    def advance(self) -> int:
-        """Do what the socket allows: PENDING, else the end of the call. CONNECTION_CLOSED also where there is none."""
-        if self._unsent is not None and (failure := self._flush()):
-            return failure
-        try:
-            data = self._socket.recv(RECEIVE_BYTES)
-        except BlockingIOError:
-            return PENDING
-        except TlsFailed:
-            return self._failed(TLS_FAILED)
-        except OSError:
-            data = b""  # a reset is a close
-        self.done_ns = perf_counter_ns()
-        return OK if self._is_usual(data) else self._take(data)
-
     def close(self) -> None:
         """Close the socket and forget what was half received; the next `begin` opens a new one."""
         super().close()
@@ -122,6 +106,10 @@ class Http2Connection(SocketConnection):
         raise NotImplementedError
 
     def _take(self, data: bytes) -> int:
+        """PENDING, else the end of the call. CONNECTION_CLOSED also where there is none."""
+        return OK if self._is_usual(data) else self._take_frames(data)
+
+    def _take_frames(self, data: bytes) -> int:
         """Answer every whole frame that has come; the outcome when the call has ended with one of them."""
         if not data:
             return self._end(CONNECTION_CLOSED)

@@ -63,7 +63,6 @@ def run_scenario(
     protocol: WireProtocol = "http",
     timeout_s: float = TIMEOUT_S,
     progress: Progress | None = None,
-    server_pid: int | None = None,
     certificate: Certificate | None = None,
 ) -> tuple[ScenarioResult, Measurement, Records]:
     """Run one of MLPerf's scenarios with LoadGen against `model`, LoadGen's logs and the records kept in `folder`.
@@ -93,7 +92,7 @@ def run_scenario(
         timeout_s=timeout_s,
         request_bytes=tuple(map(len, ready)),
     )
-    with observing(endpoint, names, server_pid or endpoint.pid) as window:
+    with observing(endpoint, names, endpoint.pid) as window:
         records = work(spec, ready, _follower(window, scenario, progress), window.close)
     measurement = measurement_of(records, load, window.observed(), names)
     account = read_account(folder / DETAIL_FILE) if records.ended == "complete" else None

@@ -78,6 +78,21 @@ class SocketConnection:
         self.response_ns: list[int] = []
         self.intended_ns = self.sent_ns = self.first_ns = self.done_ns = 0
 
+    def advance(self) -> int:
+        """Do what the socket allows: PENDING, else how the request ended."""
+        if self._unsent is not None and (failure := self._flush()):
+            return failure
+        try:
+            data = self._socket.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return PENDING
+        except TlsFailed:
+            return self._failed(TLS_FAILED)
+        except OSError:
+            data = b""  # a reset is a close
+        self.done_ns = perf_counter_ns()
+        return self._take(data)
+
     def give_up(self) -> int:
         """Abandon the request in flight for want of time: closes, and returns TIMED_OUT."""
         self.done_ns = perf_counter_ns()
@@ -90,6 +105,10 @@ class SocketConnection:
             self._poller.unregister(self._fd)
             self._socket.close()
         self._socket, self._unsent, self.is_connected = None, None, False
+
+    def _take(self, data: bytes) -> int:
+        """What `data`, received at `done_ns`, means: PENDING, else how the request ended. None: the peer has closed."""
+        raise NotImplementedError
 
     def _open(self, first: bytes) -> None:
         """Begin to connect, and leave `first` to be sent."""

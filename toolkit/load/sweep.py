@@ -40,7 +40,6 @@ def measure_point(
     timeout_s: float = TIMEOUT_S,
     check: Check | None = None,
     progress: Progress | None = None,
-    server_pid: int | None = None,
     certificate: Certificate | None = None,
 ) -> tuple[Measurement, Records]:
     """Measure one load point on `model`; `models` are the ones whose statistics are read besides it.
@@ -48,11 +47,11 @@ def measure_point(
     The server is looked at by a thread of its own at the start and at the end of the window, while the load goes on.
     Triton counts a request when it completes, so for the time split the client's requests are cut at the same two
     instants by their completion. Without statistics the figures of the client stand alone, and a warning says why.
-    server_pid: the process whose tree is read, the endpoint's unless given. certificate: what is known of the engine
-    on this machine, kept with the figures. Raises what `drive` raises; the other arguments are as there.
+    certificate: what is known of the engine on this machine, kept with the figures. Raises what `drive` raises; the
+    other arguments are as there.
     """
     names = names_of(model, models)
-    with observing(endpoint, names, server_pid or endpoint.pid) as window:
+    with observing(endpoint, names, endpoint.pid) as window:
         records = drive(
             endpoint,
             requests,

@@ -9,22 +9,21 @@ load for the reading would empty the server's queues.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from toolkit.environment import cpu_throttled_s
 from toolkit.errors import ServerTrouble
+from toolkit.load.engine import Progress
 from toolkit.load.gpu import SAMPLE_PERIOD_S, GpuSample, GpuSampler, gpu_use
 from toolkit.load.measurement import GpuUse
 from toolkit.load.pattern import Load
 from toolkit.load.process_tree import TreeReading, read_processes, tree_of
 from toolkit.load.server_metrics import Sample, read_metrics
 from toolkit.load.telemetry import Snapshot, snapshot
-from toolkit.serve.server import Endpoint
-
-Progress = Callable[[float, int], None]
+from toolkit.serve.server import Endpoint, is_on_loopback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +92,7 @@ class Window:
 
     def read(self, endpoint: Endpoint, models: Sequence[str], pid: int | None) -> Observed:
         """Wait for the edges and look at the server at each; runs in the thread."""
-        sampler = GpuSampler() if pid is not None or is_local(endpoint) else None
+        sampler = GpuSampler() if pid is not None or is_on_loopback(endpoint) else None
         tree = tree_of(pid) if pid is not None else ()
         self._opened.wait()
         before = _edge(endpoint, models, tree)
@@ -117,12 +116,6 @@ def observing(endpoint: Endpoint, models: Sequence[str], pid: int | None) -> Ite
             yield window
         finally:
             window.close()
-
-
-def is_local(endpoint: Endpoint) -> bool:
-    """Whether the server listens on this machine's loopback address, so that this machine's GPUs are its own."""
-    host = (endpoint.http or endpoint.grpc).rpartition(":")[0].strip("[]")
-    return host in ("localhost", "127.0.0.1", "::1")
 
 
 def _edge(endpoint: Endpoint, models: Sequence[str], tree: Sequence[int]) -> Edge:

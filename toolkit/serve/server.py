@@ -40,6 +40,12 @@ class Endpoint:
     authorization: str = field(default="", repr=False)
 
 
+def is_on_loopback(endpoint: Endpoint) -> bool:
+    """Whether an address says by itself, without being looked up, that the server is on this machine."""
+    host = (endpoint.http or endpoint.grpc).rpartition(":")[0].strip("[]")
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
 class Server:
     """A tritonserver of ours. It lives until `close`, the end of the `with` block, or the end of this process.
 

@@ -24,7 +24,7 @@ from toolkit.load.verdict import Outcome
 from toolkit.records import digest_of_value
 from toolkit.serve.client import endpoint_from_url, model_config, model_metadata, model_signature
 from toolkit.serve.embedded import serve_embedded
-from toolkit.serve.server import Endpoint
+from toolkit.serve.server import Endpoint, is_on_loopback
 from toolkit.tensor import BATCH, Signature, TensorSpec, random_tensor, tensor_from_text
 from toolkit.tune.decision import Candidate, Point
 from toolkit.workflow.jobs import Job, already_there, do_jobs, trial_jobs
@@ -230,9 +230,7 @@ def served_config(endpoint: Endpoint, model: str) -> dict[str, Any]:
 
 def remote_address(endpoint: Endpoint) -> str:
     """The address of a server on another machine, empty for one on this machine's loopback."""
-    host = endpoint.http.rpartition(":")[0].strip("[]")
-    is_here = host == "localhost" or host.startswith("127.") or host == "::1"
-    return "" if is_here else endpoint.http
+    return "" if is_on_loopback(endpoint) else endpoint.http
 
 
 def seeded_inputs(signature: Signature, given: tuple[TensorSpec, ...], count: int) -> dict[str, Any]:

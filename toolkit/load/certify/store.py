@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from toolkit import __version__
@@ -11,13 +10,13 @@ from toolkit.errors import ConfigurationError
 from toolkit.load.certify.certification import Certification
 from toolkit.load.measurement import Certificate
 from toolkit.records import digest_of_value, read_json, write_json
+from toolkit.serve.backend_directory import cache_folder
 
 
 def certificate_path() -> Path:
     """The file for this environment and version of the toolkit; it need not be there."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     digest = digest_of_value({"environment": environment_here(), "toolkit": __version__})
-    return cache / "poc-toolkit" / f"certificate-{digest[:16]}.json"
+    return cache_folder() / f"certificate-{digest[:16]}.json"
 
 
 def store(certification: Certification) -> Path:
