@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import ExportFailed, ToolkitError
 from toolkit.export.spec import WorkerRequest
 from toolkit.extras import require
 from toolkit.records import read_json, to_data
@@ -59,6 +59,8 @@ def serve(request: WorkerRequest, folder: Path, say: Say) -> Any:
         from toolkit.export.onnx_export import export_onnx
 
         return export_onnx(request, folder, say)
+    if request.source.framework == "huggingface":
+        raise ExportFailed(f"{request.source.path}: Hugging Face folders cannot be exported yet")
     require("torch")
     require("onnxscript")
     from toolkit.export.pytorch_export import export_pytorch, inspect_pytorch

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.errors import ModelRefused
+from toolkit.models.huggingface import check_folder, is_huggingface, source_files, task_of
 from toolkit.models.onnx import check_onnx, external_files, read_onnx
 from toolkit.records import digest_of_file, digest_of_files, digest_of_value
 
@@ -24,13 +25,17 @@ _STATE_DICT_GLOBALS = ("collections OrderedDict", "torch._utils _rebuild_", "tor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A model that can be loaded by the worker. `entry` is the factory's name for a `.py` file, else None."""
+    """A model that can be loaded by the worker. `entry` is the factory's name for a `.py` file, else None.
+
+    `task` is what a Hugging Face folder is for ("causal-lm"), and empty for the others, which do not tell.
+    """
 
     path: Path
     entry: str | None
     framework: str
     sha256: str
     trusted: bool = False
+    task: str = ""
 
 
 def source_from_path(text: str, *, trust: bool = False) -> Source:
@@ -48,10 +53,21 @@ def source_from_path(text: str, *, trust: bool = False) -> Source:
         return _onnx_source(path, trust)
     if path.is_file() and path.suffix in PICKLES:
         return _pickle_source(path, trust)
+    if is_huggingface(path):
+        return huggingface_source(path)
     raise ModelRefused(
         f"{path} is a {'folder' if path.is_dir() else 'file'} of no kind that can be exported",
-        mend="give an .onnx file, or path/to/model.py:load_model, a function that returns a torch.nn.Module",
+        mend="give an .onnx file, a Hugging Face folder with a config.json,"
+        " or path/to/model.py:load_model, a function that returns a torch.nn.Module",
     )
+
+
+def huggingface_source(folder: Path) -> Source:
+    """The Source for a Hugging Face folder. Raises ModelRefused for one that is unsafe, damaged or not supported."""
+    task = task_of(folder)
+    check_folder(folder, task)
+    sha256 = digest_of_files(folder, source_files(folder))
+    return Source(path=folder, entry=None, framework="huggingface", sha256=sha256, task=task)
 
 
 def _split_entry(text: str) -> tuple[Path, str]:
