@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import select
 import socket
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toolkit.load.engine.process import at_rest
+from toolkit.load.engine.process import ahead_of_others, at_rest
 from toolkit.load.engine.timer import Spin, TimerFd, Waiter
 from toolkit.load.null_server import Behaviour, NullServer, null_server
 from toolkit.load.socket_connection import Poller
@@ -80,6 +81,37 @@ def test_the_process_is_left_as_it_was() -> None:
         assert not gc.isenabled() and gc.get_freeze_count() > 0 and sys.getswitchinterval() < before
         1 / 0  # noqa: B018
     assert gc.isenabled() and gc.get_freeze_count() == 0 and sys.getswitchinterval() == before
+
+
+def scheduling() -> tuple[int, int]:
+    return os.sched_getscheduler(0), os.sched_getparam(0).sched_priority
+
+
+def test_the_thread_goes_before_others_only_meanwhile_and_alone() -> None:
+    before, others = scheduling(), []
+    with pytest.raises(ZeroDivisionError), ahead_of_others() as is_ahead:
+        inside = scheduling()
+        (thread := threading.Thread(target=lambda: others.append(scheduling()))).start()
+        thread.join()
+        child = subprocess.run(
+            [sys.executable, "-c", "import os; print(os.sched_getscheduler(0))"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        1 / 0  # noqa: B018
+    assert scheduling() == before and others == [before] and int(child.stdout) == os.SCHED_OTHER
+    assert (inside != before) == is_ahead
+
+
+def test_where_it_is_not_allowed_or_there_is_one_core_the_priority_stays() -> None:
+    script = """
+from toolkit.load.engine.process import ahead_of_others
+os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
+with ahead_of_others() as is_ahead:
+    print(is_ahead, os.sched_getscheduler(0) == os.SCHED_OTHER)
+"""
+    assert printed(script, "") == ["False True"]
 
 
 HEAD = """

@@ -121,7 +121,7 @@ class QueryLoop(Loop):
         if not self.on_tick(self.recorder.finished):
             self.ended = "interrupted"
 
-    def share(self) -> Share:
+    def share(self, *, is_ahead: bool) -> Share:
         """Everything so far. The window holds every request: there is no warm-up, and all of them are judged."""
-        share = super().share()
+        share = super().share(is_ahead=is_ahead)
         return replace(share, window_end_ns=max(share.window_start_ns, self.last_done_ns + 1))

@@ -25,7 +25,7 @@ from toolkit.extras import require
 from toolkit.load.connection import WireProtocol
 from toolkit.load.engine.job import Clients, Job
 from toolkit.load.engine.merge import records_from_shares
-from toolkit.load.engine.process import at_rest, descriptors_for
+from toolkit.load.engine.process import ahead_of_others, at_rest, descriptors_for
 from toolkit.load.loadgen_loop import QueryLoop
 from toolkit.load.request_records import write_records
 from toolkit.records import from_data
@@ -70,14 +70,15 @@ def main() -> None:
         by_turn=spec.by_turn,
     )
     threading.excepthook = _end_badly
-    with descriptors_for(spec.connections), at_rest():
+    load = threading.Thread(target=_load, args=(lg, spec, loop, len(requests)), daemon=True)
+    with descriptors_for(spec.connections), at_rest(), ahead_of_others() as is_ahead:
         begin_ns = perf_counter_ns()
-        threading.Thread(target=_load, args=(lg, spec, loop, len(requests)), daemon=True).start()
+        load.start()
         loop.run(begin_ns)
         # Whoever watches the server during the load need not wait for what comes now.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         loop.close()
-    write_records(spec.folder / RECORDS, records_from_shares([loop.share()], None))
+    write_records(spec.folder / RECORDS, records_from_shares([loop.share(is_ahead=is_ahead)], None))
     # Not an ordinary exit: where the test was cut short, LoadGen's thread waits for answers that will not come.
     os._exit(0)
 

@@ -89,7 +89,8 @@ class ClientHealth:
     """What the load generator itself used.
 
     `cpu_share` is of one core, for the busiest of its `processes`. `send_lag_p99_s` is from the intended send to the
-    real one; `connections` were open at most.
+    real one; `connections` were open at most. `is_ahead`: all of it had a real-time priority, so that what else the
+    machine does, the server too, cannot make it late.
     """
 
     cpu_share: float
@@ -97,6 +98,7 @@ class ClientHealth:
     send_lag_p99_s: float | None = None
     processes: int = 1
     connections: int = 0
+    is_ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,6 +122,7 @@ def client_health(records: Records, load: Load) -> ClientHealth:
         send_lag_p99_s=None if isinstance(load, Concurrency) or not len(lags) else quantile(lags, 0.99),
         processes=records.processes,
         connections=records.connections,
+        is_ahead=records.processes_ahead == records.processes,
     )
 
 

@@ -53,9 +53,10 @@ class Records:
     last. A request whose time was over while it waited for a connection was never sent: all three are that moment.
     Of a streamed answer, `responses` counts the responses and `response_ns` holds the time of each, request after
     request; both are empty where nothing was streamed. `client_cpu_ns` is CPU time of the driving processes within the
-    window, and `busiest_cpu_ns` that of the busiest of them. `connections` were open at most, in all processes;
-    `connection_waits` requests had to wait for one because the limit was reached. `checked` answers were compared with
-    what was expected. `answers` are samples, which are not written to the file.
+    window, and `busiest_cpu_ns` that of the busiest of them; `processes_ahead` of the `processes` had a real-time
+    priority. `connections` were open at most, in all processes; `connection_waits` requests had to wait for one because
+    the limit was reached. `checked` answers were compared with what was expected. `answers` are samples, which are not
+    written to the file.
     """
 
     intended_ns: NDArray[np.int64]
@@ -71,6 +72,7 @@ class Records:
     response_ns: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     busiest_cpu_ns: int = 0
     processes: int = 1
+    processes_ahead: int = 0
     connections: int = 0
     connection_waits: int = 0
     checked: int = 0
@@ -125,7 +127,7 @@ def read_records(path: Path) -> Records:
             columns = {name: file[name].astype(dtype, casting="safe") for name, dtype in _COLUMNS.items()}
             columns["response_ns"] = file["response_ns"].astype(np.int64, casting="safe")
             others = {f.name for f in fields(Records)} - {*columns, "ended", "answers"}
-            numbers = {name: int(file[name]) for name in others}
+            numbers = {name: int(file[name]) for name in others & set(file)}
             return Records(**columns, **numbers, ended=str(file["ended"]))  # type: ignore[arg-type]
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as err:
         raise ConfigurationError(

@@ -61,6 +61,8 @@ def late_sends(client: ClientHealth, latency: Distribution, connection_waits: in
         f"{seconds_text(limit_s)}, a tenth of the median latency or more), so the latencies hold the load generator's "
         "own delay; offer a lower rate, use more processes, or drive the load from another machine"
     )
+    if not client.is_ahead:
+        text += ", or run it as root or with CAP_SYS_NICE, so that it can go before what else the machine does"
     invalid = lag_s > max(limit_s, INVALID_LAG_S)
     return Warning(kind="ClientLimited", text=text, figure=lag_s, threshold=limit_s, invalid=invalid)
 

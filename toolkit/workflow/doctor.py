@@ -43,6 +43,7 @@ def examine() -> tuple[Check, ...]:
         lambda: _package("jupyterlab", "notebooks", "optional"),
         lambda: _package("mlperf_loadgen", "MLPerf scenarios", "optional", distribution="mlcommons-loadgen"),
         _perf_analyzer,
+        _priority,
         _gpu,
         _docker,
         _chromium,
@@ -119,6 +120,15 @@ def _perf_analyzer() -> Check:
         return Check(name="perf_analyzer", state="ok", found=path)
     mend = "pip install perf-analyzer (glibc 2.38 or newer), or take it from the Triton SDK image"
     return Check(name="perf_analyzer", state="optional", found="none (a second opinion on closed loops)", mend=mend)
+
+
+def _priority() -> Check:
+    from toolkit.load.engine.process import ahead_of_others
+
+    with ahead_of_others() as is_ahead:
+        found = "real-time: what else the machine does cannot make it late" if is_ahead else "that of every process"
+    mend = "" if is_ahead else "root, or: setcap cap_sys_nice+ep on the interpreter; and more than one core"
+    return Check(name="load priority", state="ok" if is_ahead else "optional", found=found, mend=mend)
 
 
 def _docker() -> Check:

@@ -91,7 +91,7 @@ class Loop:
         if hasattr(self.poller, "close"):
             self.poller.close()
 
-    def share(self) -> Share:
+    def share(self, *, is_ahead: bool) -> Share:
         """Everything so far."""
         end_ns = min(self.end_ns, perf_counter_ns())
         cpu_end_ns = process_time_ns() if self._cpu_at_end_ns < 0 else self._cpu_at_end_ns
@@ -104,6 +104,7 @@ class Loop:
             cpu_ns=cpu_end_ns - self._cpu_at_start_ns if self._cpu_at_start_ns >= 0 else 0,
             connections=self.connections,
             connection_waits=self.connection_waits,
+            is_ahead=is_ahead,
             ended=self.ended,
         )
 

@@ -39,6 +39,7 @@ def records_from_shares(shares: Sequence[Share], check: Check | None) -> Records
         processes=len(shares),
         connections=sum(share.connections for share in shares),
         connection_waits=sum(share.connection_waits for share in shares),
+        processes_ahead=sum(share.is_ahead for share in shares),
         checked=len(answers) if check else 0,
         ended=_ended(shares),
         answers=answers,

@@ -15,7 +15,7 @@ from toolkit.load.engine.job import Clients, Job, jobs_from_load
 from toolkit.load.engine.loop import Loop, Progress
 from toolkit.load.engine.merge import Check, records_from_shares
 from toolkit.load.engine.open_loop import OpenLoop
-from toolkit.load.engine.process import at_rest, descriptors_for
+from toolkit.load.engine.process import ahead_of_others, at_rest, descriptors_for
 from toolkit.load.engine.recorder import Share
 from toolkit.load.engine.shards import drive_in_processes
 from toolkit.load.pattern import Load
@@ -57,13 +57,13 @@ def drive(
 
 def drive_job(job: Job, begin: Callable[[], int], progress: Progress | None) -> Share:
     """Drive one process's part of a load in this process. `begin` is called when all is ready, and says when to."""
-    with descriptors_for(job.connections), at_rest():
+    with descriptors_for(job.connections), at_rest(), ahead_of_others() as is_ahead:
         loop = _loop(job, progress)
         try:
             loop.run(begin())
         finally:
             loop.close()
-        return loop.share()
+        return loop.share(is_ahead=is_ahead)
 
 
 def _loop(job: Job, progress: Progress | None) -> Loop:

@@ -30,6 +30,7 @@ class Share:
     cpu_ns: int
     connections: int
     connection_waits: int
+    is_ahead: bool
     ended: Ended
 
 
