@@ -7,16 +7,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from toolkit.load.goodput import goodput_of
+from toolkit.load.goodput import goodput_of, limits_of
 from toolkit.load.measurement import Measurement, ModelSplit
 from toolkit.load.metric_table import METRICS, metric_named
 from toolkit.load.metrics import distribution, measurement_from_records, time_split
 from toolkit.load.outcome import CONNECTION_REFUSED, TIMED_OUT, WRONG_ANSWER
 from toolkit.load.pattern import Concurrency, RequestRate
 from toolkit.load.queue_model import Queue, finish_times_s
-from toolkit.load.request_metrics import request_metric
+from toolkit.load.request_metrics import request_metric, window_times_s
 from toolkit.load.request_records import Records
-from toolkit.load.slo import TimeLimit
+from toolkit.load.slo import TimeLimit, slo_from_text
 from toolkit.records import from_data, to_data
 
 LOAD = Concurrency(clients=1)
@@ -175,6 +175,47 @@ def test_times_of_a_stream(records_of: Make) -> None:
     assert tpot[0] == pytest.approx(0.02) and np.isnan(tpot[1:]).all()
 
 
+def test_figures_of_streams(records_of: Make) -> None:
+    """Requests of 100 ms: three responses, two, and a failure after one; each with its gaps."""
+    records = records_of(
+        [0.1, 0.1, 0.1],
+        status=[200, 200, 503],
+        responses=np.array([3, 2, 1], np.int32),
+        response_ns=np.array([20, 30, 60, 150, 160, 250], np.int64) * 1_000_000,
+        window_s=(0.0, 0.155),
+    )
+    streams = measurement_from_records(records, LOAD).streams
+    assert streams is not None
+    assert (streams.ttft.count, streams.ttft.at(0.5).value_s) == (2, pytest.approx(0.02))
+    assert (streams.tpot.count, streams.tpot.mean_s) == (2, pytest.approx(0.015))
+    assert (streams.itl.count, streams.itl.maximum_s) == (3, pytest.approx(0.03))
+    assert streams.tokens_per_s == pytest.approx(4 / 0.155)  # the fifth came after the window, the sixth had failed
+    assert streams.tokens == 2.5
+    assert measurement_from_records(records_of([0.1] * 3), LOAD).streams is None
+
+
+def test_an_inter_token_latency_is_a_gap_and_a_failure_is_one_without_end(records_of: Make) -> None:
+    records = records_of(
+        [0.1, 0.1], status=[200, 503], responses=np.array([3, 2], np.int32),
+        response_ns=np.array([20, 30, 60, 150, 160], np.int64) * 1_000_000,
+    )  # fmt: skip
+    assert window_times_s("itl", records).tolist() == pytest.approx([0.01, 0.03, np.inf])
+    assert window_times_s("ttft", records).tolist() == pytest.approx([0.02, np.inf])
+
+
+@pytest.mark.parametrize(
+    ("slo", "limits"),
+    [
+        ("p99=20ms", []),
+        ("ttft=200ms,tpot=50ms", [("ttft", 0.2), ("tpot", 0.05)]),
+        ("ttft.p99=200ms,tpot.p90=50ms,p99=1s", [("ttft", 0.2), ("tpot", 0.05)]),
+        ("goodput(latency=1s)=0.9,ttft.p99=200ms", [("latency", 1.0)]),
+    ],
+)
+def test_what_one_request_has_to_keep(slo: str, limits: list[tuple[str, float]]) -> None:
+    assert [(bound.metric, bound.limit_s) for bound in limits_of(slo_from_text(slo))] == limits
+
+
 def test_cache_hits_are_named(records_of: Make) -> None:
     measured = measurement_from_records(records_of([0.1] * 10), LOAD, models=(split_of("m", hits=3),))
     assert "CacheOn" in kinds(measured) and measured.is_valid
@@ -227,6 +268,8 @@ def test_the_metric_table(records_of: Make) -> None:
     assert len(set(names)) == len(names)
     assert all(metric.formula and metric.unit for metric in METRICS)
     unknown = {metric.name for metric in METRICS if metric.value(measured) is None}
-    assert unknown == {"batch_size.mean", "throughput.offered", "client.send_lag_p99"}
+    assert {name for name in unknown if name.partition(".")[0] not in ("ttft", "tpot", "itl", "tokens", "goodput")} == {
+        "batch_size.mean", "throughput.offered", "client.send_lag_p99"
+    }  # fmt: skip
     assert metric_named("latency.p99").value(measured) == pytest.approx(0.010)
     assert metric_named("throughput.mean").value(measured) == pytest.approx(100, rel=0.01)

@@ -6,7 +6,7 @@ import pytest
 
 from toolkit.errors import UsageError
 from toolkit.load.request_metrics import REQUEST_METRICS
-from toolkit.load.slo import TIMES, criterion_text, slo_from_text
+from toolkit.load.slo import REQUEST_TIMES, criterion_text, slo_from_text
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,8 @@ from toolkit.load.slo import TIMES, criterion_text, slo_from_text
         ("throughput.mean = 100/s", [("throughput", "mean", 100.0)]),
         ("errors=0.1%", [("errors", "rate", 0.001)]),
         ("ttft.p99=200ms,tpot.mean=50ms", [("ttft", "p99", 0.2), ("tpot", "mean", 0.05)]),
+        ("itl.p99=30ms,itl.mean=20ms", [("itl", "p99", 0.03), ("itl", "mean", 0.02)]),
+        ("ttft=200ms,tpot=50ms,errors=1%", [("goodput", "rate", 0.95), ("errors", "rate", 0.01)]),
         ("goodput(ttft=200ms, tpot=50ms)=0.95,p99=1s", [("goodput", "rate", 0.95), ("latency", "p99", 1.0)]),
         ("goodput.rate (latency=50ms) = 95 %", [("goodput", "rate", 0.95)]),
         ("p90=5ms, throughput=1e3,errors.rate=1 %", [("latency", "p90", 0.005), ("throughput", "mean", 1000.0),
@@ -47,7 +49,12 @@ def test_read(text: str, criteria: list[tuple[str, str, float]]) -> None:
         ("p100=20ms", "no statistic of latency"),
         ("median=20ms", "'median' is no statistic"),
         ("first.p99=20ms", "'first.p99' is no statistic"),
-        ("ttft=20ms", "no statistic is given"),
+        ("itl=20ms", "no statistic is given"),
+        ("ttft=20", "no unit"),
+        ("ttft=", "no limit"),
+        ("ttft=20ms,ttft=30ms", "two limits"),
+        ("ttft=20ms,goodput(tpot=20ms)=0.9", "two limits"),
+        ("goodput(itl=20ms)=0.9", "expected each limit"),
         ("goodput=0.9", "needs the times"),
         ("goodput()=0.9", "expected each limit"),
         ("goodput(p99=20ms)=0.9", "expected each limit"),
@@ -72,11 +79,13 @@ def test_refused_with_a_mend(text: str, complaint: str) -> None:
     assert found.value.mend
 
 
-def test_goodput_holds_its_times() -> None:
-    (criterion,) = slo_from_text("goodput(ttft=200ms,tpot=50ms)=0.95").criteria
+@pytest.mark.parametrize("text", ["goodput(ttft=200ms,tpot=50ms)=0.95", "ttft=200ms,tpot=50ms"])
+def test_goodput_holds_its_times(text: str) -> None:
+    """Limits of a request without a statistic are the same as a goodput of 95 %."""
+    (criterion,) = slo_from_text(text).criteria
     assert [(bound.metric, bound.limit_s) for bound in criterion.within] == [("ttft", 0.2), ("tpot", 0.05)]
     assert criterion_text(criterion) == "goodput(ttft=200ms,tpot=50ms)=0.95"
 
 
 def test_every_declared_time_can_be_limited() -> None:
-    assert tuple(metric.name for metric in REQUEST_METRICS) == TIMES
+    assert tuple(metric.name for metric in REQUEST_METRICS) == REQUEST_TIMES

@@ -24,14 +24,16 @@ from toolkit.load.measurement import (
     ClientHealth,
     Distribution,
     ErrorCount,
+    Goodput,
     Measurement,
     ModelSplit,
     Quantile,
+    Streams,
     TimeSplit,
     Warning,
 )
 from toolkit.load.pattern import Concurrency, Ramp, RequestRate, Trace
-from toolkit.load.slo import Criterion, Slo
+from toolkit.load.slo import Criterion, Slo, TimeLimit
 from toolkit.load.verdict import Outcome, Verdict
 from toolkit.report.report import BundleOmitted, BundleWritten, ExportParity, PipelineStep, Report
 from toolkit.tensor import Signature, TensorSpec
@@ -371,6 +373,27 @@ def mixed_report() -> Report:
     return make_report((Trial(candidate=Candidate(name="as-served", config={}), points=closed + others),), drift=drift)
 
 
+def streamed(point: Point, scale: float) -> Point:
+    """A point whose answers were streams: token times grow by `scale`."""
+    streams = Streams(
+        ttft=distribution(0.02 * scale, 0.05 * scale, 900),
+        tpot=distribution(0.004 * scale, 0.006 * scale, 900),
+        itl=distribution(0.004 * scale, 0.011 * scale, 9000),
+        tokens_per_s=1234.0,
+        tokens=31.5,
+    )
+    good = Goodput(per_s=40.0, low_per_s=38.0, high_per_s=41.0, share=0.97, low_share=0.95, high_share=0.98)
+    return replace(point, measurement=replace(point.measurement, streams=streams, goodput=good))
+
+
+def streamed_report() -> Report:
+    """Every point streamed tokens, and the objective limits those too."""
+    measured = tuple(replace(t, points=tuple(streamed(p, 1.0 + n) for n, p in enumerate(t.points))) for t in trials())
+    limits = tuple(TimeLimit(metric=m, limit_s=s) for m, s in (("ttft", 0.2), ("tpot", 0.05)))
+    good = Criterion(metric="goodput", statistic="rate", limit=0.95, within=limits)
+    return make_report(measured, slo=Slo(criteria=(*SLO.criteria, good)))
+
+
 REPORTS: dict[str, Callable[..., Report]] = {
     "passed": make_report,
     "undecided": undecided_report,
@@ -381,6 +404,7 @@ REPORTS: dict[str, Callable[..., Report]] = {
     "gpu": gpu_report,
     "open": open_report,
     "mixed": mixed_report,
+    "streamed": streamed_report,
 }
 
 

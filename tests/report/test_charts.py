@@ -13,7 +13,7 @@ import pytest
 
 from toolkit.load.pattern import load_text
 from toolkit.load.slo import slo_from_text
-from toolkit.report.charts import batch_size_chart, latency_throughput_chart, svg, time_split_chart
+from toolkit.report.charts import batch_size_chart, latency_throughput_chart, streams_chart, svg, time_split_chart
 from toolkit.report.descriptions import charted_percentile
 from toolkit.report.report import Report
 
@@ -41,6 +41,17 @@ def test_curve_is_drawn_for_every_kind_of_report(any_report: Report, width: int)
     assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
     assert root.get("width") == str(width)
     assert "SLO: p99 ≤ 20 ms" in texts(drawn)
+
+
+@pytest.mark.parametrize("width", [720, 350])
+def test_token_times_are_drawn_with_their_limits(reports: Reports, width: int) -> None:
+    report = reports["streamed"]()
+    chart = streams_chart(report.trials, report.slo, width=width)
+    assert {"TTFT (ms)", "TPOT (ms)", "4 clients"} <= set(texts(svg(chart)))
+    assert "The SLO limits ttft at 200 ms and tpot at 50 ms." in chart.description
+    panels = chart.to_dict()["hconcat" if width > 500 else "vconcat"]
+    assert [panel["layer"][-1]["data"]["values"] for panel in panels] == [[{"limit": 200.0}], [{"limit": 50.0}]]
+    assert float(ET.fromstring(svg(chart)).get("width", "")) <= 1.1 * width
 
 
 def test_axes_have_units_and_the_mark_is_in_the_picture(reports: Reports) -> None:

@@ -108,11 +108,13 @@ def test_rows_have_one_text_for_each_column(any_report: Report) -> None:
         assert all(len(row) == len(table.columns) for row in table.rows), table.caption
 
 
-def test_every_declared_metric_is_in_a_table_and_in_the_glossary(reports: Reports) -> None:
+@pytest.mark.parametrize("name", ["passed", "streamed"])
+def test_every_declared_metric_is_in_a_table_and_in_the_glossary(reports: Reports, name: str) -> None:
     families = {"latency", "throughput", "errors", "batch_size", "service", "client", "split"}
+    families |= {"ttft", "tpot", "itl", "tokens", "goodput"}
     assert {metric.name.partition(".")[0] for metric in METRICS} == families
     assert len(speed.metrics_table().rows) == len(METRICS)
-    report = reports["passed"]()
+    report = reports[name]()
     shown = sum(len(t.columns) - 3 for t in speed.points_tables(report)) + len(
         speed.split_table(report.trials[0]).columns
     )

@@ -39,7 +39,14 @@ def records(latencies_ms: list[float], *, status: Any = 200, late_ms: float = 0.
 
 
 @pytest.mark.parametrize(
-    ("slo", "limit", "is_share"), [("p99=20ms", 0.01, True), ("errors=0.1%", 0.001, True), ("mean=4ms", 0.004, False)]
+    ("slo", "limit", "is_share"),
+    [
+        ("p99=20ms", 0.01, True),
+        ("errors=0.1%", 0.001, True),
+        ("mean=4ms", 0.004, False),
+        ("ttft=20ms,tpot=5ms", 0.05, True),
+        ("itl.p90=5ms", 0.1, True),
+    ],
 )
 def test_bounds(slo: str, limit: float, is_share: bool) -> None:
     bound = bound_of(slo_from_text(slo).criteria[0])
@@ -59,14 +66,33 @@ def test_a_throughput_has_no_bound() -> None:
         ("service.p50=10ms", [0, 1, 1, 0]),
         ("service.p50=16ms", [0, 0, 1, 0]),
         ("errors=1%", [0, 0, 1, 0]),
-        ("mean=10ms", [0.004, 0.020, 0.010, 0.008]),
-        ("service.mean=1ms", [0.000, 0.016, 0.001, 0.004]),
+        ("mean=10ms", [0.004, 0.020, 0.020, 0.008]),
+        ("service.mean=1ms", [0.000, 0.016, 0.016, 0.004]),
+        ("goodput(latency=10ms,service=10ms)=0.9", [0, 1, 1, 0]),
+        ("ttft.p90=1ms", []),
     ],
 )
 def test_series(slo: str, expected: list[float]) -> None:
-    """A failed request misses every limit, and counts with the limit at least where a mean is bounded."""
+    """A failed request misses every limit, and counts with the longest, or the limit, where a mean is bounded."""
     made = records([4, 20, 1, 8], status=[200, 200, 503, 200], late_ms=4.0)
     assert series_of(slo_from_text(slo).criteria[0], made) == pytest.approx(expected, abs=1e-9)
+
+
+def test_series_of_streams() -> None:
+    """Two streams of three responses and a failure: a gap each way, and one that never ended."""
+    made = records(
+        [50, 50, 50],
+        status=[200, 200, 503],
+        responses=np.array([3, 3, 0], np.int32),
+        response_ns=np.array([10, 20, 40, 12, 24, 25], np.int64) * MS,
+    )
+    of = {text: series_of(slo_from_text(text).criteria[0], made).tolist() for text in
+          ("itl.p50=11ms", "ttft.p50=10ms", "tpot.p50=7ms", "ttft=11ms,tpot=7ms")}  # fmt: skip
+    # Gaps in the order of their ends: 10 ms (20), 12 ms (24), 1 ms (25), 20 ms (40), and the failed one at 52 ms.
+    assert of["itl.p50=11ms"] == [0, 1, 0, 1, 1]
+    assert of["ttft.p50=10ms"] == [0, 1, 1]
+    assert of["tpot.p50=7ms"] == [1, 0, 1]
+    assert of["ttft=11ms,tpot=7ms"] == [1, 0, 1]
 
 
 def test_an_observation_has_every_criterion_in_order() -> None:

@@ -11,7 +11,7 @@ from toolkit.records import to_data
 
 if TYPE_CHECKING:
     from toolkit.load.drift import Drift
-    from toolkit.load.measurement import Distribution, Measurement
+    from toolkit.load.measurement import Distribution, Goodput, Measurement
     from toolkit.tune.decision import Point
     from toolkit.workflow.sweep import Swept
 
@@ -38,6 +38,23 @@ def _send_lag(point: Point) -> str:
     return NONE if client is None or client.send_lag_p99_s is None else f"{client.send_lag_p99_s * 1e6:.0f}"
 
 
+def _streamed(name: str, q: float) -> Cell:
+    def text(point: Point) -> str:
+        times: Distribution | None = getattr(point.measurement.streams, name, None)
+        return NONE if times is None or times.is_empty else f"{times.at(q).value_s * 1e3:.2f}"
+
+    return text
+
+
+def _tokens(point: Point) -> str:
+    return NONE if point.measurement.streams is None else f"{point.measurement.streams.tokens_per_s:.0f}"
+
+
+def _goodput(point: Point) -> str:
+    good = point.measurement.goodput
+    return NONE if good is None else f"{good.per_s:.2f} ({good.share:.0%})"
+
+
 CLOSED: dict[str, Cell] = {
     "load": lambda point: point.load.name,
     "p50 [ms]": _time(0.5),
@@ -48,6 +65,18 @@ CLOSED: dict[str, Cell] = {
 }
 #: An open load also says what it meant to send, and how late it was.
 OPEN: dict[str, Cell] = CLOSED | {"offered [1/s]": _offered, "send lag p99 [us]": _send_lag}
+#: Of streamed answers these stand in place of the latency.
+STREAMED: dict[str, Cell] = {
+    "load": lambda point: point.load.name,
+    "TTFT p50 [ms]": _streamed("ttft", 0.5),
+    "p99 [ms]": _streamed("ttft", 0.99),
+    "TPOT p50 [ms]": _streamed("tpot", 0.5),
+    "ITL p99 [ms]": _streamed("itl", 0.99),
+    "latency p50 [ms]": _time(0.5),
+    "tokens/s": _tokens,
+    "rate [1/s]": lambda point: f"{point.measurement.throughput_per_s:.2f}",
+    "goodput [1/s]": _goodput,
+}
 LAST: dict[str, Cell] = {
     "errors []": lambda point: str(point.measurement.failed_requests),
     "verdict": lambda point: point.outcome if point.verdicts or point.outcome == "INVALID" else NONE,
@@ -63,7 +92,8 @@ def sweep(swept: Swept, *, as_json: bool) -> None:
         document(sweep_document(swept))
         return
     is_open = any(point.measurement.offered_per_s is not None for point in swept.points)
-    cells = (OPEN if is_open else CLOSED) | LAST
+    is_streamed = any(point.measurement.streams is not None for point in swept.points)
+    cells = (STREAMED if is_streamed else OPEN if is_open else CLOSED) | LAST
     table(tuple(cells), [[cell(point) for cell in cells.values()] for point in swept.points])
     for line in _referee_lines(swept):
         out.print(line, markup=False)
@@ -113,11 +143,12 @@ def point_document(point: Point) -> dict[str, Any]:
     return {
         "load": to_data(m.load) | {"name": m.load.name},
         "latency": _distribution(m.latency),
-        "latency_interval": {f"p{100 * q.q:g}_ms": [_ms(q.low_s), _ms(q.high_s)] for q in m.latency.quantiles},
+        "latency_interval": _interval(m.latency),
         "service": _distribution(m.service),
         "throughput_per_s": m.throughput_per_s,
         "offered_per_s": m.offered_per_s,
         "requests": m.requests,
+        **_streams(m),
         "errors": {e.kind: e.count for e in m.errors},
         "server": {"models": to_data(m.models), "split": to_data(m.split), "process": to_data(m.server)},
         "gpus": to_data(m.gpus),
@@ -129,6 +160,30 @@ def point_document(point: Point) -> dict[str, Any]:
         "verdict": point.outcome if point.verdicts else None,
         "criteria": to_data(point.verdicts),
     }
+
+
+def _streams(m: Measurement) -> dict[str, Any]:
+    """What a streamed answer adds, and the goodput where the SLO has limits of a request; nothing else."""
+    found: dict[str, Any] = {}
+    if m.streams is not None:
+        for name in ("ttft", "tpot", "itl"):
+            times: Distribution = getattr(m.streams, name)
+            found |= {name: _distribution(times), f"{name}_interval": _interval(times)}
+        found |= {"output_tokens_per_s": m.streams.tokens_per_s, "output_tokens_per_request": m.streams.tokens}
+    return found | ({"goodput": _goodput_document(m.goodput)} if m.goodput else {})
+
+
+def _goodput_document(good: Goodput) -> dict[str, Any]:
+    return {
+        "requests_per_s": good.per_s,
+        "interval_per_s": [good.low_per_s, good.high_per_s],
+        "share": good.share,
+        "interval_share": [good.low_share, good.high_share],
+    }
+
+
+def _interval(times: Distribution) -> dict[str, Any]:
+    return {f"p{100 * q.q:g}_ms": [_ms(q.low_s), _ms(q.high_s)] for q in times.quantiles}
 
 
 def _distribution(times: Distribution) -> dict[str, Any]:

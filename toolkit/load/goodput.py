@@ -6,26 +6,26 @@ In: the time limits and Records. Out: values with 95 % intervals. Whether the sh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from toolkit.load.measurement import Goodput
 from toolkit.load.request_metrics import Seconds, has_times, request_metric
 from toolkit.load.request_records import Records
-from toolkit.load.slo import TimeLimit
+from toolkit.load.slo import Slo, TimeLimit
 from toolkit.load.statistics import autocorrelation_time, block_bootstrap, mean_of_rows, percentile_interval
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goodput:
-    """`per_s` requests a second kept all limits, which is `share` of the window's; each with its 95 % interval."""
+def limits_of(slo: Slo) -> tuple[TimeLimit, ...]:
+    """What one request has to keep under an objective: the times of its goodput, else its limits of ttft and tpot.
 
-    per_s: float
-    low_per_s: float
-    high_per_s: float
-    share: float
-    low_share: float
-    high_share: float
+    Of a limit for a percentile the goodput counts the requests that keep it. None where there is neither.
+    """
+    for criterion in slo.criteria:
+        if criterion.within:
+            return criterion.within
+    streamed = [c for c in slo.criteria if c.metric in ("ttft", "tpot")]
+    return tuple(TimeLimit(metric=c.metric, limit_s=c.limit) for c in streamed)
 
 
 def lateness(within: Sequence[TimeLimit], records: Records) -> Seconds:
@@ -45,7 +45,7 @@ def goodput_of(within: Sequence[TimeLimit], records: Records) -> Goodput | None:
     None without requests, or without one of the times (an answer that was not streamed has no ttft). Intervals are by
     block bootstrap. That of the rate is the share's times the rate of requests.
     """
-    if not all(has_times(request_metric(bound.metric), records) for bound in within):
+    if not within or not all(has_times(bound.metric, records) for bound in within):
         return None
     good = (lateness(within, records) <= 1.0).astype(np.float64)
     window_s = (records.window_end_ns - records.window_start_ns) / 1e9

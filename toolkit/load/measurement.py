@@ -45,6 +45,33 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Streams:
+    """What streamed answers add, a response being a token: `ttft` and `tpot` per request, `itl` per gap.
+
+    `tokens_per_s` are the responses of successful requests that came within the window, a second; `tokens` is the mean
+    number of them of a request.
+    """
+
+    ttft: Distribution
+    tpot: Distribution
+    itl: Distribution
+    tokens_per_s: float
+    tokens: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goodput:
+    """`per_s` requests a second kept all limits, which is `share` of the window's; each with its 95 % interval."""
+
+    per_s: float
+    low_per_s: float
+    high_per_s: float
+    share: float
+    low_share: float
+    high_share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchCount:
     """How many executions ran at one batch size, and the mean time of one execution."""
 
@@ -193,7 +220,8 @@ class Measurement:
 
     `offered_per_s` is the rate at which an open load meant to send within the window, None of a closed loop. `engine`
     is what drove the load: ours, or the tool whose result was imported. `cpu_throttled_s` is how long the CPU quota of
-    this container held threads back within the window, summed over cores.
+    this container held threads back within the window, summed over cores. `streams` is None where nothing was streamed;
+    `goodput` is of an objective, so it is computed when a point is read, not when it is measured.
     """
 
     load: Load
@@ -216,6 +244,8 @@ class Measurement:
     server_metrics: ServerMetrics | None = None
     cpu_throttled_s: float = 0.0
     certificate: Certificate | None = None
+    streams: Streams | None = None
+    goodput: Goodput | None = None
 
     @property
     def is_valid(self) -> bool:

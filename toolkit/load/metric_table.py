@@ -11,6 +11,7 @@ from typing import Literal
 
 from toolkit.load.measurement import Distribution, Measurement, TimeSplit
 from toolkit.load.metrics import QUANTILES, RARE_QUANTILES
+from toolkit.load.request_metrics import ITL, request_metric
 
 Better = Literal["lower", "higher", ""]
 
@@ -29,6 +30,16 @@ class Metric:
 def metric_named(name: str) -> Metric:
     """The metric `name`. Raises KeyError for one that is not declared."""
     return {metric.name: metric for metric in METRICS}[name]
+
+
+def _streamed(name: str) -> Callable[[Measurement], Distribution]:
+    """One distribution of the streams; an empty one where nothing was streamed."""
+
+    def times(measurement: Measurement) -> Distribution:
+        nothing = Distribution(count=0, mean_s=None, minimum_s=None, maximum_s=None, quantiles=())
+        return nothing if measurement.streams is None else getattr(measurement.streams, name)
+
+    return times
 
 
 def _times(name: str, formula: str, times: Callable[[Measurement], Distribution]) -> tuple[Metric, ...]:
@@ -67,8 +78,39 @@ def _batch_size(measurement: Measurement) -> float | None:
 
 
 METRICS: tuple[Metric, ...] = (
-    *_times("latency", "done - intended send", lambda m: m.latency),
-    *_times("service", "done - real send", lambda m: m.service),
+    *_times("latency", request_metric("latency").formula, lambda m: m.latency),
+    *_times("service", request_metric("service").formula, lambda m: m.service),
+    *_times("ttft", request_metric("ttft").formula, _streamed("ttft")),
+    *_times("tpot", request_metric("tpot").formula, _streamed("tpot")),
+    *_times("itl", ITL.formula, _streamed("itl")),
+    Metric(
+        name="tokens.mean",
+        unit="tokens/s",
+        better="higher",
+        formula="responses of successful streamed requests that came within the window / window; a response is a token",
+        value=lambda m: None if m.streams is None else m.streams.tokens_per_s,
+    ),
+    Metric(
+        name="tokens.per_request",
+        unit="tokens",
+        better="",
+        formula="mean number of responses of a successful streamed request of the window",
+        value=lambda m: None if m.streams is None else m.streams.tokens,
+    ),
+    Metric(
+        name="goodput.mean",
+        unit="requests/s",
+        better="higher",
+        formula="successes of the window that kept every time limit of the SLO / window",
+        value=lambda m: None if m.goodput is None else m.goodput.per_s,
+    ),
+    Metric(
+        name="goodput.share",
+        unit="ratio",
+        better="higher",
+        formula="successes of the window that kept every time limit of the SLO / requests of the window",
+        value=lambda m: None if m.goodput is None else m.goodput.share,
+    ),
     Metric(
         name="throughput.mean",
         unit="requests/s",

@@ -22,12 +22,13 @@ from toolkit.load.measurement import (
     Measurement,
     ModelSplit,
     Quantile,
+    Streams,
     TimeSplit,
     Warning,
 )
 from toolkit.load.outcome import kind_of
 from toolkit.load.pattern import Concurrency, Load
-from toolkit.load.request_metrics import Seconds
+from toolkit.load.request_metrics import Seconds, window_times_s
 from toolkit.load.request_records import Records
 from toolkit.load.statistics import quantile, quantile_interval
 
@@ -82,7 +83,30 @@ def measurement_from_records(
         client=client,
         warnings=(*warned, *(warning for warning in found if warning is not None)),
         interrupted=records.interrupted,
+        streams=streams_of(records),
     )
+
+
+def streams_of(records: Records) -> Streams | None:
+    """The figures of streamed answers in the window, of successful requests; None where nothing was streamed."""
+    window_s = (records.window_end_ns - records.window_start_ns) / 1e9
+    if not len(records.response_ns) or window_s <= 0:
+        return None
+    counted, came_ns = records.in_window & records.succeeded, records.response_ns
+    of_success = np.repeat(records.succeeded, records.responses)
+    within = of_success & (came_ns >= records.window_start_ns) & (came_ns < records.window_end_ns)
+    return Streams(
+        ttft=_finite("ttft", records),
+        tpot=_finite("tpot", records),
+        itl=_finite("itl", records),
+        tokens_per_s=int(within.sum()) / window_s,
+        tokens=float(records.responses[counted].mean()) if counted.any() else 0.0,
+    )
+
+
+def _finite(name: str, records: Records) -> Distribution:
+    times_s = window_times_s(name, records)
+    return distribution(times_s[np.isfinite(times_s)])
 
 
 def _seconds(times_ns: NDArray[np.int64], chosen: NDArray[np.bool_]) -> Seconds:

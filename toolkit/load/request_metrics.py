@@ -1,6 +1,7 @@
-"""Every time that is measured per request, declared once: name, formula, function. SLOs and figures iterate over it.
+"""Every time that is measured, declared once: name, formula, function. SLOs and figures iterate over it.
 
-In: Records. Out: seconds, one for each request in the order of the intended sends; NaN where a request has no such.
+In: Records. Out: seconds. A request metric has one for each request in the order of the intended sends, NaN where a
+request has no such; the gap metric has one for each gap between two responses of a stream.
 """
 
 from __future__ import annotations
@@ -26,14 +27,46 @@ class RequestMetric:
     times_s: Callable[[Records], Seconds]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapMetric:
+    """A time between two neighbouring responses of one streamed answer."""
+
+    name: str
+    formula: str
+
+
 def request_metric(name: str) -> RequestMetric:
     """The metric `name`. Raises KeyError for one that is not declared."""
     return {metric.name: metric for metric in REQUEST_METRICS}[name]
 
 
-def has_times(metric: RequestMetric, records: Records) -> bool:
+def has_times(name: str, records: Records) -> bool:
     """Whether these records have such times at all."""
-    return not metric.is_streamed or len(records.response_ns) > 0
+    is_streamed = name == ITL.name or request_metric(name).is_streamed
+    return not is_streamed or len(records.response_ns) > 0
+
+
+def window_times_s(name: str, records: Records) -> Seconds:
+    """The times `name` of the window's requests in their order, without those that have none; infinite for a failure.
+
+    Gaps are in the order in which they ended, since neighbours in time wait for the same thing. A request that failed
+    left a gap behind that never ended.
+    """
+    if name == ITL.name:
+        return _window_gaps_s(records)
+    times_s: Seconds = np.where(records.succeeded, request_metric(name).times_s(records), np.inf)[records.in_window]
+    return times_s[~np.isnan(times_s)]
+
+
+def _window_gaps_s(records: Records) -> Seconds:
+    owner = np.repeat(np.arange(len(records.responses)), records.responses)
+    is_gap = (owner[1:] == owner[:-1]) & (records.in_window & records.succeeded)[owner[1:]]
+    failed = records.in_window & ~records.succeeded
+    gaps_s: Seconds = np.concatenate(
+        (_seconds(np.diff(records.response_ns)[is_gap]), np.full(int(failed.sum()), np.inf))
+    )
+    ended_ns = np.concatenate((records.response_ns[1:][is_gap], records.done_ns[failed]))
+    return gaps_s[np.argsort(ended_ns, kind="stable")]
 
 
 def _seconds(times_ns: NDArray[np.int64]) -> Seconds:
@@ -85,3 +118,6 @@ REQUEST_METRICS: tuple[RequestMetric, ...] = (
         times_s=_time_per_output_token,
     ),
 )
+
+#: Inter-token latency: every gap counts alike, so that a stall shows, which the mean of a request (tpot) smooths away.
+ITL = GapMetric(name="itl", formula="response - the response before it, of one streamed answer")

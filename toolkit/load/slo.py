@@ -1,5 +1,8 @@
 """The service-level objective, as written down before the run: criteria with a metric, a statistic and a limit.
 
+`ttft=200ms,tpot=50ms`, without a statistic, are limits that each request must keep: 95 % of the requests all of them,
+which is `goodput(ttft=200ms,tpot=50ms)=0.95`. Other times have no such form, since of them a percentile is meant.
+
 In: `METRIC.STATISTIC=LIMIT,...` as people type it. Out: an Slo, and back to text. Whether it is met is verdict.py's.
 """
 
@@ -14,7 +17,11 @@ from toolkit.load.duration import seconds_from_text, seconds_text
 MEND = "write METRIC.STATISTIC=LIMIT, for example p99=20ms or latency.p90=5ms,throughput=100,errors=0.1%"
 GOODPUT_MEND = "write goodput(latency=50ms)=0.95, several times by commas within the brackets"
 #: Times of a request, declared in request_metrics.py.
-TIMES = ("latency", "service", "ttft", "tpot")
+REQUEST_TIMES = ("latency", "service", "ttft", "tpot")
+#: All times that can be limited: itl is of a gap between two responses, of which a request has many.
+TIMES = (*REQUEST_TIMES, "itl")
+#: What a limit without a statistic is for, and the share of requests that must keep all such limits together.
+LIMITS_OF_A_REQUEST, SHARE = ("ttft", "tpot"), 0.95
 #: The one statistic of a metric that has but one.
 _ONLY = {"throughput": "mean", "errors": "rate", "goodput": "rate"}
 _GOODPUT = re.compile(r"goodput(?:\.rate)?\s*\((.*)\)\s*=(.*)")
@@ -65,14 +72,27 @@ class Slo:
 def slo_from_text(text: str) -> Slo:
     """Read `p99=20ms`, `ttft.p99=200ms`, `throughput=100`, `errors=0.1%`, `goodput(latency=50ms)=0.95`, by commas.
 
-    Raises UsageError.
+    Limits of LIMITS_OF_A_REQUEST without a statistic become one goodput of SHARE. Raises UsageError.
     """
-    criteria = tuple(_criterion_from_text(part.strip()) for part in _BETWEEN_CRITERIA.split(text))
+    parts = [part.strip() for part in _BETWEEN_CRITERIA.split(text)]
+    bare = [part for part in parts if _is_limit_of_a_request(part)]
+    limits = tuple(_time_limit_from_text(part) for part in bare)
+    named = [limit.metric for limit in limits]
+    if len(set(named)) < len(named):
+        raise UsageError(f"SLO '{text}': {named[0]} has two limits", mend="keep one of them")
+    together = Criterion(metric="goodput", statistic="rate", limit=SHARE, within=limits)
+    others = (_criterion_from_text(part) for part in parts if part not in bare)
+    criteria = (*([together] if limits else []), *others)
     names = [criterion.name for criterion in criteria]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"SLO '{text}': {name} has two limits", mend="keep one of them")
     return Slo(criteria=criteria)
+
+
+def _is_limit_of_a_request(text: str) -> bool:
+    name, _, limit = (part.strip() for part in text.partition("="))
+    return name in LIMITS_OF_A_REQUEST and bool(limit)
 
 
 def _criterion_from_text(text: str) -> Criterion:
@@ -102,8 +122,8 @@ def _check_statistic(criterion: Criterion, text: str) -> None:
 
 def _time_limit_from_text(text: str) -> TimeLimit:
     metric, _, limit = (part.strip() for part in text.partition("="))
-    if metric not in TIMES or not limit:
-        expected = f"each limit of goodput as one of {', '.join(TIMES)} with a time"
+    if metric not in REQUEST_TIMES or not limit:
+        expected = f"each limit of goodput as one of {', '.join(REQUEST_TIMES)} with a time"
         raise UsageError(f"SLO: goodput has '{text}'; expected {expected}", mend=GOODPUT_MEND)
     return TimeLimit(metric=metric, limit_s=_time_limit(text, limit))
 

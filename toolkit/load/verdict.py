@@ -19,7 +19,7 @@ from toolkit.load.early_stopping import CONFIDENCE, decide, discounted
 from toolkit.load.goodput import lateness
 from toolkit.load.measurement import Measurement
 from toolkit.load.metrics import completions_s
-from toolkit.load.request_metrics import Seconds, has_times, request_metric
+from toolkit.load.request_metrics import Seconds, has_times, window_times_s
 from toolkit.load.request_records import Records
 from toolkit.load.slo import TIMES, Criterion, Slo
 from toolkit.load.statistics import (
@@ -96,7 +96,7 @@ def _invalid(verdict: Verdict, cause: str) -> Verdict:
 
 def _judge(criterion: Criterion, records: Records, looks: int) -> Verdict:
     named = [bound.metric for bound in criterion.within] or [criterion.metric]
-    missing = [name for name in named if name in TIMES and not has_times(request_metric(name), records)]
+    missing = [name for name in named if name in TIMES and not has_times(name, records)]
     if not records.in_window.any():
         return _undecided(criterion, too_few(0, 0.0))
     if missing:
@@ -106,7 +106,7 @@ def _judge(criterion: Criterion, records: Records, looks: int) -> Verdict:
     if criterion.metric == "goodput":
         late = lateness(criterion.within, records)
         return _kept_share(_share_verdict(criterion, late, 1.0, 1.0 - criterion.limit, looks))
-    times_s = _times_s(criterion, records)
+    times_s = window_times_s(criterion.metric if criterion.metric in TIMES else "latency", records)
     if criterion.metric == "errors":
         return _share_verdict(criterion, times_s, None, criterion.limit, looks)
     if not len(times_s):
@@ -115,13 +115,6 @@ def _judge(criterion: Criterion, records: Records, looks: int) -> Verdict:
         return _judge_mean(criterion, times_s, looks)
     verdict = _share_verdict(criterion, times_s, criterion.limit, 1.0 - criterion.quantile, looks)
     return _with_quantile(verdict, criterion.quantile, times_s)
-
-
-def _times_s(criterion: Criterion, records: Records) -> Seconds:
-    """The times of the window's requests, infinite for a failed one; without those that have no such time."""
-    metric = request_metric(criterion.metric if criterion.metric in TIMES else "latency")
-    times_s: Seconds = np.where(records.succeeded, metric.times_s(records), np.inf)[records.in_window]
-    return times_s[~np.isnan(times_s)]
 
 
 def _share_verdict(criterion: Criterion, values: Seconds, limit: float | None, allowed: float, looks: int) -> Verdict:

@@ -15,10 +15,8 @@ def too_few(samples: int, effective: float) -> str:
 def share_reason(criterion: Criterion, decision: Decision, allowed: float, looks: int) -> str:
     """What missed, what was allowed, how much it was worth, and what would decide where nothing did."""
     share, samples = decision.misses / decision.samples, decision.samples
-    counts = (
-        f"{decision.misses} of {samples} requests {_missing(criterion)} ({100 * share:.3g} %, {100 * allowed:.3g} % "
-        "allowed)"
-    )
+    shares = f"({100 * share:.3g} %, {100 * allowed:.3g} % allowed)"
+    counts = f"{decision.misses} of {samples} {_sampled(criterion)} {_missing(criterion)} {shares}"
     worth = f"they count as {decision.counted:.0f} independent ones"
     if decision.by_margin:
         side = "below" if decision.outcome == "PASS" else "above"
@@ -31,11 +29,15 @@ def share_reason(criterion: Criterion, decision: Decision, allowed: float, looks
     return f"{counts}; {worth}, too few to be {CONFIDENCE:.0%} sure either way; {remedy}"
 
 
+def _sampled(criterion: Criterion) -> str:
+    return "gaps between responses" if criterion.metric == "itl" else "requests"
+
+
 def _missing(criterion: Criterion) -> str:
     if criterion.metric == "errors":
         return "failed"
     if criterion.metric == "goodput":
         limits = ", ".join(f"{bound.metric} {seconds_text(bound.limit_s)}" for bound in criterion.within)
         return f"failed or missed one of the limits ({limits})"
-    took = {"latency": "took", "service": "took"}.get(criterion.metric, f"had a {criterion.metric} of")
+    took = {"latency": "took", "service": "took", "itl": "took"}.get(criterion.metric, f"had a {criterion.metric} of")
     return f"{took} more than {seconds_text(criterion.limit)} or failed"

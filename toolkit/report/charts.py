@@ -12,6 +12,7 @@ from html import escape
 from typing import Any
 
 from toolkit.extras import require
+from toolkit.load.goodput import limits_of
 from toolkit.load.measurement import ModelSplit, TimeSplit
 from toolkit.load.slo import Slo
 from toolkit.report.descriptions import (
@@ -21,11 +22,13 @@ from toolkit.report.descriptions import (
     charted_rate,
     describe_batch_sizes,
     describe_latency_throughput,
+    describe_streams,
     describe_time_split,
     part_s,
     percentile,
     percentile_name,
     rate_on,
+    stream_rows,
 )
 from toolkit.tune.decision import Decision, Trial
 from toolkit.tune.words import time_text
@@ -71,6 +74,40 @@ def latency_throughput_chart(
     ]
     text = describe_latency_throughput(trials, slo, decision)
     return _finished(alt, alt.layer(*layers), "latency-throughput", text, width, round(width * 0.3 + 150))
+
+
+def streams_chart(trials: tuple[Trial, ...], slo: Slo, *, width: int = 720) -> Any:
+    """Time to the first token and per output token (ms) over the load, a panel each, with the SLO's limits.
+
+    A line per candidate at the median, a bar to the p99; both axes of times are logarithmic. Loads without streams are
+    left out. Returns an altair.Chart.
+    """
+    alt = _altair()
+    rows, limits = stream_rows(trials), {bound.metric: bound.limit_s * 1e3 for bound in limits_of(slo)}
+    names = [trial.candidate.name for trial in trials]
+    panels = [_stream_panel(alt, rows, name, limits.get(name), names, width) for name in ("ttft", "tpot")]
+    chart = alt.hconcat(*panels) if width > 500 else alt.vconcat(*panels)
+    return _styled(chart, "tokens-over-load", describe_streams(trials, slo), ticks=4)
+
+
+def _stream_panel(
+    alt: Any, rows: list[dict[str, Any]], name: str, limit_ms: float | None, names: list[str], width: int
+) -> Any:
+    own = [row for row in rows if row["metric"] == name]
+    x = alt.X("load:N", title=None, sort=list(dict.fromkeys(r["load"] for r in rows)), axis=alt.Axis(labelAngle=-30))
+    y = alt.Y("p50:Q", title=f"{name.upper()} (ms)", scale=alt.Scale(type="log"))
+    series = _series(alt, names, width)
+    base = alt.Chart(alt.Data(values=own)).encode(x=x, y=y, color=series["color"])
+    layers = [
+        base.mark_line(strokeWidth=1.75),
+        base.mark_rule(strokeWidth=1.25, opacity=0.7).encode(y2="p99:Q"),
+        base.mark_point(size=56, filled=True, opacity=1).encode(**series),
+    ]
+    if limit_ms is not None:
+        line = alt.Chart(alt.Data(values=[{"limit": limit_ms}])).mark_rule(strokeDash=[5, 4], color="currentColor")
+        layers.append(line.encode(y="limit:Q"))
+    wide = width > 500
+    return alt.layer(*layers).properties(width=width // 2 - 70 if wide else width - 70, height=200)
 
 
 def time_split_chart(splits: Iterable[tuple[str, TimeSplit]], *, width: int = 720) -> Any:
@@ -220,14 +257,18 @@ def _watermark(alt: Any, mark: str, width: int) -> list[Any]:
 
 def _finished(alt: Any, chart: Any, name: str, description: str, width: int, height: int) -> Any:
     """The look that all charts share. `width` and `height` are of the whole picture, in CSS pixels."""
+    size = {"width": width, "height": height, "autosize": alt.AutoSizeParams(type="fit", contains="padding")}
+    return _styled(chart.properties(**size), name, description, ticks=6 if width > 500 else 4)
+
+
+def _styled(chart: Any, name: str, description: str, *, ticks: int) -> Any:
     axis = {"labelColor": "currentColor", "titleColor": "currentColor", "tickColor": "currentColor"}
     text = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 500}
     grid = {"gridColor": "currentColor", "gridOpacity": 0.13, "domainColor": "currentColor", "domainOpacity": 0.5}
-    size = {"width": width, "height": height, "autosize": alt.AutoSizeParams(type="fit", contains="padding")}
     return (
-        chart.properties(name=name, description=description, background="transparent", padding=4, **size)
+        chart.properties(name=name, description=description, background="transparent", padding=4)
         .configure(font=FONT, aria=False)
-        .configure_axis(**axis, **text, **grid, tickOpacity=0.5, tickCount=6 if width > 500 else 4)
+        .configure_axis(**axis, **text, **grid, tickOpacity=0.5, tickCount=ticks)
         .configure_axisQuantitative(format=",~r")
         .configure_axisX(grid=False)
         .configure_view(stroke=None)

@@ -6,9 +6,11 @@ In: values of the load and tune stages. Out: one or two sentences. This module d
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
+from toolkit.load.goodput import limits_of
 from toolkit.load.measurement import Measurement, ModelSplit, Quantile, TimeSplit
+from toolkit.load.pattern import load_text
 from toolkit.load.slo import Slo
 from toolkit.tune.decision import Decision, Trial
 from toolkit.tune.words import percent_text, rate_text, time_text, under_text
@@ -56,6 +58,32 @@ def percentile_name(q: float) -> str:
 def percentile(measurement: Measurement, q: float) -> Quantile | None:
     """The latency percentile `q`, or None for a measurement that did not compute it."""
     return next((v for v in measurement.latency.quantiles if abs(v.q - q) < 1e-9), None)
+
+
+def stream_rows(trials: tuple[Trial, ...]) -> list[dict[str, Any]]:
+    """Median and p99 (ms) of the times to the first and per output token, a row for each point and metric."""
+    found = [(t.candidate.name, p.measurement) for t in trials for p in t.points if p.measurement.streams is not None]
+    rows = []
+    for candidate, measurement in found:
+        assert measurement.streams is not None
+        for name, times in (("ttft", measurement.streams.ttft), ("tpot", measurement.streams.tpot)):
+            if not times.is_empty:
+                figures = {"p50": times.at(0.5).value_s * 1e3, "p99": times.at(0.99).value_s * 1e3}
+                rows.append({"candidate": candidate, "load": load_text(measurement.load), "metric": name} | figures)
+    return rows
+
+
+def describe_streams(trials: tuple[Trial, ...], slo: Slo) -> str:
+    """The text alternative of the chart of token times: each candidate at its first and its last load."""
+    rows, said = stream_rows(trials), ["Time to the first token and per output token over the load."]
+    for trial in trials:
+        for name in ("ttft", "tpot"):
+            own = [r for r in rows if r["candidate"] == trial.candidate.name and r["metric"] == name]
+            ends = [f"{time_text(row['p50'] / 1e3)} with {row['load']}" for row in own[:: max(1, len(own) - 1)]]
+            if ends:
+                said.append(f"{trial.candidate.name}: median {name} {' and '.join(ends)}.")
+    limits = [f"{bound.metric} at {time_text(bound.limit_s)}" for bound in limits_of(slo)]
+    return " ".join((*said, f"The SLO limits {' and '.join(limits)}." if limits else "")).strip()
 
 
 def describe_latency_throughput(trials: tuple[Trial, ...], slo: Slo, decision: Decision | None) -> str:

@@ -29,6 +29,10 @@ GLOSSARY = (
         "Time outside the models: on the wire, in the load generator, unexplained.",
     ),
     ("Batch size mean", "Requests that the server ran together in one execution, on average."),
+    ("Goodput", "Requests that keep every time limit of the objective, a second, or as a share of all."),
+    ("TTFT", "Time to first token: from the intended send of a request to the first response of its stream."),
+    ("TPOT", "Time per output token of a request: the mean gap between its responses after the first."),
+    ("ITL", "Inter-token latency: every gap between two responses of a stream counts alike, so that stalls show."),
     ("Parity", "Whether the served model gives the same answers as the original model, element by element."),
     ("Tolerance", "How far an element may be off: an absolute part, and a part relative to the reference."),
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 from toolkit.load.pattern import Concurrency, load_text
 from toolkit.report import evidence, speed
-from toolkit.report.charts import batch_size_chart, latency_throughput_chart, svg, time_split_chart
+from toolkit.report.charts import batch_size_chart, latency_throughput_chart, streams_chart, svg, time_split_chart
 from toolkit.report.descriptions import charted_rate
 from toolkit.report.glossary import GLOSSARY
 from toolkit.report.report import BundleWritten, Report, report_json
@@ -68,6 +68,7 @@ def render_html(report: Report) -> str:
         reasons=speed.reasons(report),
         parity_notes=evidence.parity_notes(report),
         curve=_curve(report),
+        streams=_streams(report),
         charted=charted_rate(report.trials).lower(),
         split=_split(report),
         batches=_batches(report),
@@ -157,6 +158,16 @@ def _curve(report: Report) -> Figure | None:
         return latency_throughput_chart(report.trials, report.slo, decision=report.decision, mark=mark, width=width)
 
     return _figure(draw, caption)
+
+
+def _streams(report: Report) -> Figure | None:
+    if not any(measurement.streams for measurement in report.measurements):
+        return None
+    caption = (
+        "Points are medians, bars reach to the p99. The time to the first token (TTFT) counts from the intended send; "
+        "the time per output token (TPOT) is the mean gap of a request. Dashed: what the SLO asks of a request."
+    )
+    return _figure(lambda width: streams_chart(report.trials, report.slo, width=width), caption)
 
 
 def _loop_text(report: Report) -> str:

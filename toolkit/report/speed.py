@@ -48,10 +48,12 @@ def reasons(report: Report) -> tuple[str, ...]:
 
 def points_tables(report: Report) -> tuple[Table, ...]:
     """Every load point of every candidate, over every declared metric; the judged one is marked."""
-    ours = ("service", "client")
-    theirs = dict.fromkeys(_family(metric) for metric in METRICS if _family(metric) not in (*ours, "split"))
+    ours, streams = ("service", "client"), ("ttft", "tpot", "itl", "tokens")
+    others = (*ours, *streams, "split")
+    theirs = dict.fromkeys(_family(metric) for metric in METRICS if _family(metric) not in others)
     groups = (
         ("From the moment that a request was meant to be sent", tuple(theirs)),
+        *([("Streamed answers, token by token", streams)] if any(m.streams for m in report.measurements) else []),
         ("From the moment that a request was really sent, and the load generator itself", ours),
     )
     return tuple(_points_table(report, caption, metrics_of(*families)) for caption, families in groups)
@@ -104,7 +106,8 @@ def _largest(metrics: Sequence[Metric], measurements: Sequence[Measurement]) -> 
 def metric_title(metric: Metric) -> str:
     """`Latency p99` for the metric latency.p99."""
     words = metric.name.replace(".", " ").replace("_", " ").replace("cpu", "CPU")
-    return words[:1].upper() + words[1:]
+    first, *rest = words.split(" ")
+    return " ".join((first.upper() if first in ("ttft", "tpot", "itl") else first[:1].upper() + first[1:], *rest))
 
 
 def _part_title(metric: Metric) -> str:

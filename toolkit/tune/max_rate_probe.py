@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import UsageError
+from toolkit.load.goodput import lateness
 from toolkit.load.measurement import Measurement
+from toolkit.load.request_metrics import has_times, window_times_s
 from toolkit.load.request_records import Records
-from toolkit.load.slo import Criterion, Slo
+from toolkit.load.slo import TIMES, Criterion, Slo
 from toolkit.load.verdict import Outcome, judge, overall
 from toolkit.tune.max_rate_fit import Bound
 
@@ -51,25 +53,32 @@ def bound_of(criterion: Criterion) -> Bound:
             "the SLO has a limit for throughput, which is what max-rate looks for",
             mend="leave throughput out of --slo and compare the rate that is found",
         )
+    if criterion.metric == "goodput":
+        return Bound(limit=1.0 - criterion.limit, is_share=True)
     if criterion.quantile is not None:
         return Bound(limit=1.0 - criterion.quantile, is_share=True)
     return Bound(limit=criterion.limit, is_share=criterion.metric == "errors")
 
 
 def series_of(criterion: Criterion, records: Records) -> NDArray[np.float64]:
-    """One number for each request of the window: 1 for a miss and 0 else, or its seconds where a mean is bounded.
+    """One number for each request of the window (of itl: each gap): 1 for a miss and 0 else, or its seconds where a
+    mean is bounded.
 
-    A failed request misses every limit, and took at least as long as the limit.
+    A failed request misses every limit, and took as long as the limit or the longest that succeeded. None have a time
+    of a stream where nothing was streamed.
     """
-    counted = records.in_window
-    failed = ~records.succeeded[counted]
     if criterion.metric == "errors":
-        return failed.astype(np.float64)
-    from_ns = records.sent_ns if criterion.metric == "service" else records.intended_ns
-    times_s = (records.done_ns - from_ns)[counted] / 1e9
+        return (~records.succeeded[records.in_window]).astype(np.float64)
+    named = [bound.metric for bound in criterion.within] or [criterion.metric]
+    if not all(has_times(name, records) for name in named if name in TIMES):
+        return np.zeros(0)
+    if criterion.metric == "goodput":
+        return (lateness(criterion.within, records) > 1.0).astype(np.float64)
+    times_s = window_times_s(criterion.metric, records)
     if criterion.quantile is None:
-        return np.where(failed, np.maximum(times_s, criterion.limit), times_s)
-    return (failed | (times_s > criterion.limit)).astype(np.float64)
+        finite = np.isfinite(times_s)
+        return np.where(finite, times_s, np.max(times_s[finite], initial=criterion.limit))
+    return (times_s > criterion.limit).astype(np.float64)
 
 
 def observation_of(slo: Slo, measurement: Measurement, records: Records, spent_s: float) -> Observation:

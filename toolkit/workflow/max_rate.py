@@ -104,7 +104,7 @@ def _searched(
     run = new_run(root, subject.measured, command, subject, config={"max_rate": asked}, models=models)
     progress(f"run folder: {run}")
     with locked(run):
-        write_requests(run / "requests", target.requests)
+        write_requests(run / "requests", target.requests, asked.target.driving.protocol)
         began_s = perf_counter()
         first_per_s = _first_rate(run, endpoint, asked, progress)
         answer = max_rate(

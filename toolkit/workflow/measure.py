@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toolkit.errors import ServerTrouble
 from toolkit.load.certify.store import certificate_here
 from toolkit.load.connection import WireProtocol
+from toolkit.load.engine import TIMEOUT_S
+from toolkit.load.goodput import goodput_of, limits_of
 from toolkit.load.measurement import Measurement
 from toolkit.load.pattern import Load
 from toolkit.load.request_records import Records, read_records, write_records
@@ -32,10 +34,11 @@ from toolkit.workflow.requests import read_requests
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driving:
-    """How load is driven: what is spoken, and by how many processes."""
+    """How load is driven: what is spoken, by how many processes, and how long a request may take, in seconds."""
 
     protocol: WireProtocol = "http"
     processes: int = 1
+    timeout_s: float = TIMEOUT_S
 
 
 MEASUREMENT, RECORDS = "measurement.json", "records.npz"
@@ -82,6 +85,7 @@ def measure_into(
         load,
         protocol=driving.protocol,
         processes=driving.processes,
+        timeout_s=driving.timeout_s,
         certificate=certificate_here(),
     )
     write_json(folder / MEASUREMENT, measurement)
@@ -102,10 +106,14 @@ def keep_unfinished(folder: Path, endpoint: Endpoint, records: Records, place: P
 
 
 def read_point(folder: Path, slo: Slo) -> Point:
-    """A measured point with its verdicts, computed from its records."""
+    """A measured point with its verdicts and its goodput, computed from its records."""
     measurement = read_json(folder / MEASUREMENT, Measurement)
     # Without a criterion nothing is asked of the records, which an imported result may not have.
-    verdicts = judge(slo, measurement, read_records(folder / RECORDS)) if slo.criteria else ()
+    if not slo.criteria:
+        return Point(measurement=measurement, verdicts=(), outcome=overall((), measurement))
+    records = read_records(folder / RECORDS)
+    verdicts = judge(slo, measurement, records)
+    measurement = replace(measurement, goodput=goodput_of(limits_of(slo), records))
     return Point(measurement=measurement, verdicts=verdicts, outcome=overall(verdicts, measurement))
 
 
