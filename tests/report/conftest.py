@@ -19,12 +19,12 @@ from toolkit.export.parity import (
     Tolerance,
 )
 from toolkit.load.drift import Drift
+from toolkit.load.goodput import Goodput
 from toolkit.load.measurement import (
     BatchCount,
     ClientHealth,
     Distribution,
     ErrorCount,
-    Goodput,
     Measurement,
     ModelSplit,
     Quantile,

@@ -13,9 +13,10 @@ import pytest
 
 from toolkit.load.pattern import load_text
 from toolkit.load.slo import slo_from_text
-from toolkit.report.charts import batch_size_chart, latency_throughput_chart, streams_chart, svg, time_split_chart
+from toolkit.report.charts import batch_size_chart, latency_throughput_chart, svg, time_split_chart
 from toolkit.report.descriptions import charted_percentile
 from toolkit.report.report import Report
+from toolkit.report.stream_chart import streams_chart
 
 pytest.importorskip("altair", reason="the charts need the `report` extra")
 pytest.importorskip("vl_convert", reason="the charts need the `report` extra")

@@ -11,7 +11,8 @@ from toolkit.records import to_data
 
 if TYPE_CHECKING:
     from toolkit.load.drift import Drift
-    from toolkit.load.measurement import Distribution, Goodput, Measurement
+    from toolkit.load.goodput import Goodput
+    from toolkit.load.measurement import Distribution, Measurement
     from toolkit.tune.decision import Point
     from toolkit.workflow.sweep import Swept
 

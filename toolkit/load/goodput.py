@@ -6,14 +6,26 @@ In: the time limits and Records. Out: values with 95 % intervals. Whether the sh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.load.measurement import Goodput
 from toolkit.load.request_metrics import Seconds, has_times, request_metric
 from toolkit.load.request_records import Records
 from toolkit.load.slo import Slo, TimeLimit
 from toolkit.load.statistics import autocorrelation_time, block_bootstrap, mean_of_rows, percentile_interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goodput:
+    """`per_s` requests a second kept all limits, which is `share` of the window's; each with its 95 % interval."""
+
+    per_s: float
+    low_per_s: float
+    high_per_s: float
+    share: float
+    low_share: float
+    high_share: float
 
 
 def limits_of(slo: Slo) -> tuple[TimeLimit, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from toolkit.load.goodput import Goodput
 from toolkit.load.pattern import Load
 
 
@@ -57,18 +58,6 @@ class Streams:
     itl: Distribution
     tokens_per_s: float
     tokens: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goodput:
-    """`per_s` requests a second kept all limits, which is `share` of the window's; each with its 95 % interval."""
-
-    per_s: float
-    low_per_s: float
-    high_per_s: float
-    share: float
-    low_share: float
-    high_share: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,6 @@ from html import escape
 from typing import Any
 
 from toolkit.extras import require
-from toolkit.load.goodput import limits_of
 from toolkit.load.measurement import ModelSplit, TimeSplit
 from toolkit.load.slo import Slo
 from toolkit.report.descriptions import (
@@ -22,13 +21,11 @@ from toolkit.report.descriptions import (
     charted_rate,
     describe_batch_sizes,
     describe_latency_throughput,
-    describe_streams,
     describe_time_split,
     part_s,
     percentile,
     percentile_name,
     rate_on,
-    stream_rows,
 )
 from toolkit.tune.decision import Decision, Trial
 from toolkit.tune.words import time_text
@@ -55,20 +52,20 @@ def latency_throughput_chart(
     is drawn across the plot.
     Returns an altair.Chart.
     """
-    alt = _altair()
+    alt = altair_module()
     q, limit_s = charted_percentile(slo, trials)
     axis = charted_rate(trials)
     rows = _latency_rows(trials, q, axis)
     x = alt.X("rate:Q", title=f"{axis} (requests/s)", scale=_rate_scale(alt, rows))
     y = alt.Y("latency:Q", title=f"{percentile_name(q)} latency (ms)", scale=_latency_scale(alt, rows, limit_s))
-    series = _series(alt, [trial.candidate.name for trial in trials], width)
-    base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=series["color"])
+    of_candidate = series(alt, [trial.candidate.name for trial in trials], width)
+    base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=of_candidate["color"])
     layers = [
         *_watermark(alt, mark, width),
         base.mark_line(strokeWidth=1.75).encode(order="order:O", detail="kind:N"),
         base.mark_rule(strokeWidth=1.25, opacity=0.7).encode(y=alt.Y("low:Q"), y2="high:Q"),
-        base.mark_point(size=64, filled=True, opacity=1).encode(**series).transform_filter("datum.passed"),
-        base.mark_point(size=56, strokeWidth=1.75, opacity=1).encode(**series).transform_filter("!datum.passed"),
+        base.mark_point(size=64, filled=True, opacity=1).encode(**of_candidate).transform_filter("datum.passed"),
+        base.mark_point(size=56, strokeWidth=1.75, opacity=1).encode(**of_candidate).transform_filter("!datum.passed"),
         *_slo_line(alt, q, limit_s),
         *_ring(alt, rows, decision, x, y),
     ]
@@ -76,43 +73,9 @@ def latency_throughput_chart(
     return _finished(alt, alt.layer(*layers), "latency-throughput", text, width, round(width * 0.3 + 150))
 
 
-def streams_chart(trials: tuple[Trial, ...], slo: Slo, *, width: int = 720) -> Any:
-    """Time to the first token and per output token (ms) over the load, a panel each, with the SLO's limits.
-
-    A line per candidate at the median, a bar to the p99; both axes of times are logarithmic. Loads without streams are
-    left out. Returns an altair.Chart.
-    """
-    alt = _altair()
-    rows, limits = stream_rows(trials), {bound.metric: bound.limit_s * 1e3 for bound in limits_of(slo)}
-    names = [trial.candidate.name for trial in trials]
-    panels = [_stream_panel(alt, rows, name, limits.get(name), names, width) for name in ("ttft", "tpot")]
-    chart = alt.hconcat(*panels) if width > 500 else alt.vconcat(*panels)
-    return _styled(chart, "tokens-over-load", describe_streams(trials, slo), ticks=4)
-
-
-def _stream_panel(
-    alt: Any, rows: list[dict[str, Any]], name: str, limit_ms: float | None, names: list[str], width: int
-) -> Any:
-    own = [row for row in rows if row["metric"] == name]
-    x = alt.X("load:N", title=None, sort=list(dict.fromkeys(r["load"] for r in rows)), axis=alt.Axis(labelAngle=-30))
-    y = alt.Y("p50:Q", title=f"{name.upper()} (ms)", scale=alt.Scale(type="log"))
-    series = _series(alt, names, width)
-    base = alt.Chart(alt.Data(values=own)).encode(x=x, y=y, color=series["color"])
-    layers = [
-        base.mark_line(strokeWidth=1.75),
-        base.mark_rule(strokeWidth=1.25, opacity=0.7).encode(y2="p99:Q"),
-        base.mark_point(size=56, filled=True, opacity=1).encode(**series),
-    ]
-    if limit_ms is not None:
-        line = alt.Chart(alt.Data(values=[{"limit": limit_ms}])).mark_rule(strokeDash=[5, 4], color="currentColor")
-        layers.append(line.encode(y="limit:Q"))
-    wide = width > 500
-    return alt.layer(*layers).properties(width=width // 2 - 70 if wide else width - 70, height=200)
-
-
 def time_split_chart(splits: Iterable[tuple[str, TimeSplit]], *, width: int = 720) -> Any:
     """The mean request taken apart: one stacked bar (ms) per label, in the order given. Returns an altair.Chart."""
-    alt = _altair()
+    alt = altair_module()
     splits = tuple(splits)
     rows = [
         {"label": label, "part": part, "order": order, "time": part_s(split, part) * 1e3}
@@ -139,7 +102,7 @@ def time_split_chart(splits: Iterable[tuple[str, TimeSplit]], *, width: int = 72
 
 def batch_size_chart(model: ModelSplit, *, width: int = 350) -> Any:
     """How many executions of one served model ran at each batch size. Returns an altair.Chart."""
-    alt = _altair()
+    alt = altair_module()
     rows = [{"size": batch.size, "executions": batch.executions} for batch in model.batches]
     chart = (
         alt.Chart(alt.Data(values=rows), title=alt.TitleParams(model.model, anchor="start", limit=width - 20))
@@ -163,7 +126,7 @@ def svg(chart: Any, *, key: str = "") -> str:
     return f"{start.replace('<svg ', head, 1)}>{body}{inner}"
 
 
-def _altair() -> Any:
+def altair_module() -> Any:
     """The altair module, imported without what would build a grammar of internationalised addresses at import.
 
     jsonschema, which altair validates charts with, imports rfc3987_syntax where it is installed (JupyterLab asks for
@@ -214,7 +177,8 @@ def _latency_scale(alt: Any, rows: list[dict[str, Any]], limit_s: float | None) 
     return alt.Scale(zero=True, domain=[0, max(values) * 1.12] if values else alt.Undefined)
 
 
-def _series(alt: Any, names: list[str], width: int) -> dict[str, Any]:
+def series(alt: Any, names: list[str], width: int) -> dict[str, Any]:
+    """The colour and the shape of each candidate, with their legend."""
     legend = alt.Legend(
         title=None, columns=3 if width > 500 else 1, labelLimit=width // 3 if width > 500 else width - 60
     )
@@ -258,10 +222,11 @@ def _watermark(alt: Any, mark: str, width: int) -> list[Any]:
 def _finished(alt: Any, chart: Any, name: str, description: str, width: int, height: int) -> Any:
     """The look that all charts share. `width` and `height` are of the whole picture, in CSS pixels."""
     size = {"width": width, "height": height, "autosize": alt.AutoSizeParams(type="fit", contains="padding")}
-    return _styled(chart.properties(**size), name, description, ticks=6 if width > 500 else 4)
+    return styled(chart.properties(**size), name, description, ticks=6 if width > 500 else 4)
 
 
-def _styled(chart: Any, name: str, description: str, *, ticks: int) -> Any:
+def styled(chart: Any, name: str, description: str, *, ticks: int) -> Any:
+    """The look of every chart, of several panels too, whose sizes are their own."""
     axis = {"labelColor": "currentColor", "titleColor": "currentColor", "tickColor": "currentColor"}
     text = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 500}
     grid = {"gridColor": "currentColor", "gridOpacity": 0.13, "domainColor": "currentColor", "domainOpacity": 0.5}

@@ -14,12 +14,13 @@ from typing import Any
 
 from toolkit.load.pattern import Concurrency, load_text
 from toolkit.report import evidence, speed
-from toolkit.report.charts import batch_size_chart, latency_throughput_chart, streams_chart, svg, time_split_chart
+from toolkit.report.charts import batch_size_chart, latency_throughput_chart, svg, time_split_chart
 from toolkit.report.descriptions import charted_rate
 from toolkit.report.glossary import GLOSSARY
 from toolkit.report.report import BundleWritten, Report, report_json
 from toolkit.report.resources import resource_tables
 from toolkit.report.statements import judged_at, not_shown, risks
+from toolkit.report.stream_chart import streams_chart
 from toolkit.report.table import Table
 from toolkit.tune.words import closed_text, config_text, rate_text, sentence_text, under_text, verdict_text
 
