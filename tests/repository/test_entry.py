@@ -57,9 +57,9 @@ def test_an_existing_entry_stays_unless_it_is_replaced(tmp_path: Path, scorer: R
 def test_an_interrupted_addition_leaves_the_old_entry_and_nothing_else(tmp_path: Path, scorer: RepositoryEntry) -> None:
     with (
         pytest.raises(KeyboardInterrupt),
-        building(tmp_path / "models", "scorer", replace=True) as work,
+        building(tmp_path / "models", "scorer", replace=True) as version,
     ):
-        (work / "config.pbtxt").write_text("half")
+        (version.parent / "config.pbtxt").write_text("half")
         raise KeyboardInterrupt
     assert [p.name for p in (tmp_path / "models").iterdir()] == ["scorer"]
     assert read_entry(scorer.path) == scorer

@@ -28,6 +28,7 @@ from toolkit.cli.options import (
     command_line,
     done,
 )
+from toolkit.cli.repo import repo
 from toolkit.errors import ToolkitError
 
 app = typer.Typer(
@@ -37,7 +38,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-repo = typer.Typer(help="Fill, list and lint a Triton model repository.", no_args_is_help=True)
 app.add_typer(repo, name="repo")
 app.add_typer(index, name="index")
 
@@ -118,49 +118,6 @@ def export(
         )
     show.document({"artifact": artifact, "parity": parity}) if json else show.parity(output, artifact, parity)
     raise typer.Exit(0 if parity.passed else 1)
-
-
-@repo.command("add")
-def repo_add(
-    artifact: Annotated[Path, typer.Argument(help="A folder that `toolkit export` wrote.")],
-    repository: Repository = MODEL_REPO,
-    name: Annotated[str | None, typer.Option("--name", help="The entry's name; default: the artifact's.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace an entry of ours of that name.")] = False,
-    failed: Annotated[bool, typer.Option("--allow-failed-parity", help="Also when the answers differ.")] = False,
-    json: Json = False,
-) -> None:
-    """Add an artifact to the repository as a Triton entry."""
-    from toolkit.repository.entry import add_artifact
-
-    entry = add_artifact(repository, artifact, name=name, replace=replace, allow_failed_parity=failed)
-    done({"entry": entry}, f"{entry.path} is written; next: toolkit serve --repository {repository}", json)
-
-
-@repo.command("list")
-def repo_list(repository: Repository = MODEL_REPO, json: Json = False) -> None:
-    """The entries of a repository."""
-    from toolkit.repository.entry import read_entries
-
-    entries = read_entries(repository)
-    if json:
-        show.document({"entries": entries})
-    else:
-        rows = [(e.name, e.config.backend or "ensemble", str(e.config.max_batch_size)) for e in entries]
-        show.table(("entry", "backend", "max_batch_size []"), rows)
-
-
-@repo.command("lint")
-def repo_lint(repository: Repository = MODEL_REPO, json: Json = False) -> None:
-    """Contradictions in a repository, each with its rule and its remedy; exit code 1 when there is an error."""
-    from toolkit.repository.lint import lint_repository
-
-    remarks = lint_repository(repository)
-    if json:
-        show.document({"remarks": remarks})
-    else:
-        rows = [(r.rule, r.severity, r.entry, r.text, r.remedy) for r in remarks]
-        show.table(("rule", "severity", "entry", "what", "remedy"), rows) if rows else show.out.print("no remarks")
-    raise typer.Exit(1 if any(r.severity == "error" for r in remarks) else 0)
 
 
 @app.command()

@@ -34,9 +34,7 @@ def check_onnx(path: Path) -> None:
     """Check that an ONNX file is whole and safe to copy and open. Raises ModelRefused naming the file at fault."""
     import onnx
 
-    model = read_onnx(path)
-    for tensor in _external_tensors(model):
-        _check_external(path, tensor)
+    check_external_files(read_onnx(path), path)
     try:
         onnx.checker.check_model(str(path))
     except onnx.checker.ValidationError as err:
@@ -44,6 +42,15 @@ def check_onnx(path: Path) -> None:
         raise ModelRefused(
             f"{path} is not a valid ONNX model: {reason}", mend="copy the file again, or export it again"
         ) from err
+
+
+def check_external_files(model: Any, path: Path) -> None:
+    """Check that the weights which an `onnx.ModelProto` keeps beside `path` are there, whole and inside its folder.
+
+    Raises ModelRefused naming the file at fault.
+    """
+    for tensor in _external_tensors(model):
+        _check_external(path, tensor)
 
 
 def external_files(model: Any) -> tuple[str, ...]:
@@ -56,12 +63,23 @@ def signature_from_onnx(path: Path) -> Signature:
 
     Raises ModelRefused for a tensor that Triton cannot serve (sequence, map, unknown rank or dtype).
     """
-    graph = read_onnx(path).graph
+    return signature_of_model(read_onnx(path), path)
+
+
+def signature_of_model(model: Any, path: Path) -> Signature:
+    """`signature_from_onnx` of an `onnx.ModelProto` that was read from `path`."""
+    graph = model.graph
     weights = {w.name for w in graph.initializer}
     return Signature(
         inputs=tuple(_tensor_spec(path, value) for value in graph.input if value.name not in weights),
         outputs=tuple(_tensor_spec(path, value) for value in graph.output),
     )
+
+
+def optional_inputs_of_model(model: Any, path: Path, names: Iterable[str]) -> tuple[TensorSpec, ...]:
+    """Those of the inputs `names` that a request may leave out, because the graph has a value for them."""
+    weights = {w.name for w in model.graph.initializer} & set(names)
+    return tuple(_tensor_spec(path, value) for value in model.graph.input if value.name in weights)
 
 
 def opset_of(model: Any) -> int | None:

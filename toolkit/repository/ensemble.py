@@ -75,7 +75,8 @@ def _step_problems(
         if model is None:
             yield f"there is no model '{step.model_name}' in the repository"
             continue
-        if config.max_batch_size > model.max_batch_size:
+        # A model that does not batch may stand in a batching ensemble, when its whole shapes fit.
+        if 0 < model.max_batch_size < config.max_batch_size:
             yield f"max_batch_size {config.max_batch_size} is above the {model.max_batch_size} of {model.name}"
         required = {t.name for t in model.input if not t.optional}
         yield from (f"input {model.name}.{name} is not connected" for name in sorted(required - set(step.input_map)))
@@ -139,3 +140,21 @@ def _order_problems(takers: Mapping[str, list[Port]], makers: Mapping[str, list[
 
 def _shapes_agree(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
     return len(one) == len(other) and all(a == b or -1 in (a, b) for a, b in zip(one, other, strict=True))
+
+
+def decoupled_origins(config: ModelConfig, models: Mapping[str, ModelConfig]) -> dict[str, frozenset[str]]:
+    """For each step, by its label, the decoupled models that its inputs originate from.
+
+    Triton matches the responses of one decoupled model only. Source: core, src/ensemble_scheduler/ensemble_utils.cc.
+    """
+    steps = config.ensemble_scheduling.step if config.ensemble_scheduling else ()
+    origins: dict[str, frozenset[str]] = {}
+    found: dict[str, frozenset[str]] = {}
+    for _ in steps:  # as often as the longest chain of steps
+        for number, step in enumerate(steps):
+            label = f"step[{number}] {step.model_name}"
+            found[label] = frozenset().union(*(origins.get(name, frozenset()) for name in step.input_map.values()))
+            policy = models.get(step.model_name, ModelConfig()).model_transaction_policy
+            made = frozenset({label}) if policy and policy.decoupled else found[label]
+            origins |= dict.fromkeys(step.output_map.values(), made)
+    return found

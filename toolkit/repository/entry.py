@@ -11,44 +11,32 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from toolkit import __version__
 from toolkit.artifact import Artifact, read_artifact
 from toolkit.errors import ConfigurationError, RepositoryError, UsageError
-from toolkit.records import digest_of_file, digest_of_files, digest_of_value, read_json, write_json, write_text
-from toolkit.repository.config import ModelConfig, config_from_pbtxt, to_pbtxt, with_overrides
+from toolkit.records import digest_of_file, digest_of_files, digest_of_value, files_below, write_json, write_text
+from toolkit.repository.config import ModelConfig, to_pbtxt, with_overrides
 from toolkit.repository.defaults import config_from_signature
-from toolkit.repository.publish import CONFIG_FILE, building, copy_file, entry_folders, version_folders
+from toolkit.repository.history import adding
+from toolkit.repository.provenance import PROVENANCE_FILE, Provenance
+from toolkit.repository.publish import CONFIG_FILE, copy_file
+from toolkit.repository.read import RepositoryEntry, read_config, read_entries, read_entry
 from toolkit.repository.step import MODEL_FILE, REQUIREMENTS_FILE, config_from_step, read_step, step_folder
 from toolkit.tensor import BATCH, Signature
 
-PROVENANCE_FILE = "toolkit.json"
+__all__ = [
+    "Provenance",
+    "RepositoryEntry",
+    "add_artifact",
+    "add_step",
+    "read_config",
+    "read_entries",
+    "read_entry",
+    "write_description",
+]
+
 LABELS_FILE = "labels.txt"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Provenance:
-    """What an entry was made from. `source` is an artifact's name, a step's name, or the models of a pipeline."""
-
-    kind: Literal["artifact", "step", "pipeline"]
-    source: str
-    artifact_sha256: str
-    source_sha256: str = ""
-    precision: str = ""
-    parity: str = ""
-    toolkit: str = __version__
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RepositoryEntry:
-    """One model of a repository, at its latest version; `artifact_sha256` is empty for a foreign entry."""
-
-    name: str
-    version: int
-    path: Path
-    config: ModelConfig
-    artifact_sha256: str
 
 
 def add_artifact(
@@ -59,13 +47,16 @@ def add_artifact(
     config: Mapping[str, Any] | None = None,
     labels: tuple[str, ...] = (),
     replace: bool = False,
+    new_version: bool = False,
     allow_failed_parity: bool = False,
 ) -> RepositoryEntry:
     """Add the ONNX artifact in `folder` as an `onnxruntime` entry; `config` is a partial ModelConfig laid over ours.
 
     `labels` name the classes of every output that has as many values per row. The repository is made when it is
-    absent. Raises RepositoryError for an existing entry, a foreign folder, another format, labels that fit no output
-    and an artifact whose parity failed; ConfigurationError for a bad `config`.
+    absent. An entry that exists is refused; `replace` puts the new one in its place, `new_version` adds a version
+    beside those that are there, which can be served again (`history.roll_back`). Raises RepositoryError for an existing
+    entry, a foreign folder, another format, labels that fit no output, a version with another signature and an artifact
+    whose parity failed; ConfigurationError for a bad `config`.
     """
     artifact = read_artifact(folder)
     _check_servable(artifact, folder, allow_failed_parity)
@@ -79,12 +70,12 @@ def add_artifact(
         precision=artifact.precision,
         parity=artifact.parity,
     )
-    with building(repository, name, replace=replace) as work:
+    with adding(repository, full, replace=replace, new_version=new_version) as version:
         for file in artifact.files:
-            copy_file(folder / file, work / "1" / file)
+            copy_file(folder / file, version / file)
         if labels:
-            write_text(work / LABELS_FILE, "".join(f"{label}\n" for label in labels))
-        write_description(work, name, full, provenance)
+            write_text(version.parent / LABELS_FILE, "".join(f"{label}\n" for label in labels))
+        write_description(version, name, full, provenance)
     return read_entry(repository / name)
 
 
@@ -97,6 +88,7 @@ def add_step(
     config: Mapping[str, Any] | None = None,
     files: Path | None = None,
     replace: bool = False,
+    new_version: bool = False,
 ) -> RepositoryEntry:
     """Add one of the toolkit's python-backend steps (see `steps/`) with its parameters written into the config.
 
@@ -109,11 +101,11 @@ def add_step(
     digest = digest_of_files(source, (MODEL_FILE, REQUIREMENTS_FILE))
     if brought:
         digest = digest_of_value({"step": digest, "files": {path.name: digest_of_file(path) for path in brought}})
-    with building(repository, name, replace=replace) as work:
+    with adding(repository, full, replace=replace, new_version=new_version) as version:
         for path in (source / MODEL_FILE, *brought):
-            copy_file(path, work / "1" / path.name)
-        copy_file(source / REQUIREMENTS_FILE, work / REQUIREMENTS_FILE)
-        write_description(work, name, full, Provenance(kind="step", source=step, artifact_sha256=digest))
+            copy_file(path, version / path.name)
+        copy_file(source / REQUIREMENTS_FILE, version.parent / REQUIREMENTS_FILE)
+        write_description(version, name, full, Provenance(kind="step", source=step, artifact_sha256=digest))
     return read_entry(repository / name)
 
 
@@ -126,51 +118,13 @@ def _brought(step: str, folder: Path | None) -> tuple[Path, ...]:
     return paths
 
 
-def read_entries(repository: Path) -> tuple[RepositoryEntry, ...]:
-    """Every entry by name. Raises RepositoryError for a folder that is no repository, else as `read_entry`."""
-    return tuple(read_entry(path) for path in entry_folders(repository))
-
-
-def read_entry(path: Path) -> RepositoryEntry:
-    """One entry. Without a config.pbtxt, which Triton can complete by itself, the config holds the name only.
-
-    Raises RepositoryError without a version folder, ConfigurationError with line and column for a bad config.pbtxt.
-    """
-    versions = version_folders(path) if path.is_dir() else ()
-    if not versions:
-        raise RepositoryError(
-            f"{path} is not an entry of a model repository: it has no version folder such as 1/",
-            mend="toolkit repo lint shows what is wrong with the repository",
-        )
-    provenance = path / PROVENANCE_FILE
-    return RepositoryEntry(
-        name=path.name,
-        version=int(versions[-1].name),
-        path=path,
-        config=read_config(path),
-        artifact_sha256=read_json(provenance, Provenance).artifact_sha256 if provenance.is_file() else "",
-    )
-
-
-def read_config(entry: Path) -> ModelConfig:
-    """The config.pbtxt of an entry, or one with nothing but the name. Raises ConfigurationError."""
-    file = entry / CONFIG_FILE
-    if not file.is_file():
-        return ModelConfig(name=entry.name)
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        raise ConfigurationError(f"{file} cannot be read: {err}") from err
-    config = config_from_pbtxt(text, str(file))
-    return config if config.name else dataclasses.replace(config, name=entry.name)
-
-
-def write_description(work: Path, name: str, config: ModelConfig, provenance: Provenance) -> None:
-    """Write config.pbtxt and toolkit.json into an entry that is being built."""
+def write_description(version: Path, name: str, config: ModelConfig, provenance: Provenance) -> None:
+    """Write config.pbtxt and toolkit.json of an entry that is being built, around its finished version folder."""
     if config.name != name:
         raise ConfigurationError(f"config.name is '{config.name}', the entry is '{name}'", mend="leave config.name out")
-    write_text(work / CONFIG_FILE, to_pbtxt(config))
-    write_json(work / PROVENANCE_FILE, provenance)
+    write_text(version.parent / CONFIG_FILE, to_pbtxt(config))
+    files = {f"{version.name}/{file}": digest_of_file(version / file) for file in files_below(version)}
+    write_json(version.parent / PROVENANCE_FILE, dataclasses.replace(provenance, files=files))
 
 
 def _check_servable(artifact: Artifact, folder: Path, allow_failed_parity: bool) -> None:

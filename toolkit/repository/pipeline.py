@@ -16,7 +16,7 @@ from toolkit.records import digest_of_value, write_bytes
 from toolkit.repository.config import ModelConfig
 from toolkit.repository.defaults import LATEST
 from toolkit.repository.ensemble import Port, composing_models, ensemble_problems, ports
-from toolkit.repository.entry import Provenance, RepositoryEntry, read_entry, write_description
+from toolkit.repository.entry import write_description
 from toolkit.repository.model_config import (
     ModelEnsembling,
     ModelEnsemblingStep,
@@ -24,7 +24,9 @@ from toolkit.repository.model_config import (
     ModelOutput,
     ModelResponseCache,
 )
+from toolkit.repository.provenance import Provenance
 from toolkit.repository.publish import building
+from toolkit.repository.read import RepositoryEntry, read_entry
 
 __all__ = ["Pipeline", "PipelineStep", "add_pipeline", "composing_models", "config_from_pipeline"]
 
@@ -67,10 +69,10 @@ def add_pipeline(repository: Path, pipeline: Pipeline, *, replace: bool = False)
         source=", ".join(entries),
         artifact_sha256=digest_of_value({name: e.artifact_sha256 for name, e in entries.items()}),
     )
-    with building(repository, pipeline.name, replace=replace) as work:
+    with building(repository, pipeline.name, replace=replace) as version:
         for filename, content in labels.items():
-            write_bytes(work / filename, content)
-        write_description(work, pipeline.name, config, provenance)
+            write_bytes(version.parent / filename, content)
+        write_description(version, pipeline.name, config, provenance)
     return read_entry(repository / pipeline.name)
 
 

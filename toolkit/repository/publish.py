@@ -17,6 +17,10 @@ from toolkit.errors import RepositoryError, UsageError
 from toolkit.records import writing
 
 CONFIG_FILE = "config.pbtxt"
+LOCK_FILE = "bundle.lock.json"
+CHECKSUMS_FILE = "SHA256SUMS"
+#: What `repo push` puts beside the entries; Triton takes folders only.
+PUSH_FILES = (LOCK_FILE, CHECKSUMS_FILE)
 #: One URL segment that is also a plain folder name; Triton's HTTP routes take no more.
 ENTRY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -24,13 +28,13 @@ ENTRY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 def entry_folders(repository: Path) -> tuple[Path, ...]:
     """The entries of a repository by name. Raises RepositoryError for a folder that is not a Triton repository.
 
-    Hidden names and README files are nobody's entries; any other file, or a folder with neither a config.pbtxt nor a
-    version folder, means that the folder belongs to something else.
+    Hidden names, README files and what `repo push` writes are nobody's entries; any other file, or a folder with
+    neither a config.pbtxt nor a version folder, means that the folder belongs to something else.
     """
     if not repository.is_dir():
         what = "is a file" if repository.exists() else "does not exist"
         raise RepositoryError(f"model repository {repository} {what}", mend="name a folder with --repository")
-    found = [p for p in sorted(repository.iterdir()) if not p.name.startswith((".", "README"))]
+    found = [p for p in sorted(repository.iterdir()) if not _is_aside(p.name)]
     foreign = [p.name for p in found if not _is_entry(p)]
     if foreign:
         raise RepositoryError(
@@ -46,8 +50,8 @@ def version_folders(entry: Path) -> tuple[Path, ...]:
 
 
 @contextmanager
-def building(repository: Path, name: str, *, replace: bool) -> Iterator[Path]:
-    """A hidden folder with an empty `1/`, put in place as `repository/name` when the block ends without an error.
+def building(repository: Path, name: str, *, replace: bool, version: int = 1) -> Iterator[Path]:
+    """The version folder of a hidden entry, put in place as `repository/name` when the block ends well.
 
     Raises UsageError for an unusable name, RepositoryError for an entry that exists (unless `replace`) and for a folder
     that is not a repository, EnvironmentProblem when it cannot be written.
@@ -56,9 +60,9 @@ def building(repository: Path, name: str, *, replace: bool) -> Iterator[Path]:
     _check_place(repository, name, replace)
     with writing(place):
         shutil.rmtree(work, ignore_errors=True)
-        (work / "1").mkdir(parents=True)
+        (work / str(version)).mkdir(parents=True)
         try:
-            yield work
+            yield work / str(version)
             _sync_folders(work)
             _swap(work, place)
         finally:
@@ -70,6 +74,10 @@ def copy_file(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
     _sync(target)
+
+
+def _is_aside(name: str) -> bool:
+    return name.startswith((".", "README")) or name in PUSH_FILES
 
 
 def _is_entry(path: Path) -> bool:
@@ -89,14 +97,28 @@ def _check_place(repository: Path, name: str, replace: bool) -> None:
 
 
 def _swap(work: Path, place: Path) -> None:
-    """Put `work` in the place of what is there; between the two renames the old entry lies hidden beside it."""
-    old = place.with_name(f".{place.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
+    """Put `work` in the place of what is there, which then lies where `work` was.
+
+    Where the system cannot exchange two folders in one act, the old one lies hidden beside it between two renames.
+    """
+    if not place.exists():
+        work.rename(place)
+    elif not _exchange(work, place):
+        old = place.with_name(f".{place.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
         place.rename(old)
-    work.rename(place)
+        work.rename(place)
+        shutil.rmtree(old, ignore_errors=True)
     _sync(place.parent)
-    shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Whether two paths were exchanged atomically: renameat2(2) with RENAME_EXCHANGE, on Linux and most disks."""
+    import ctypes
+
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    at_cwd, exchange = -100, 2
+    return renameat2 is not None and renameat2(at_cwd, bytes(one), at_cwd, bytes(other), exchange) == 0
 
 
 def _sync_folders(folder: Path) -> None:

@@ -1,0 +1,93 @@
+"""The commands on a Triton model repository: fill, list, lint, compare, roll back, deliver."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toolkit.cli import show
+from toolkit.cli.options import MODEL_REPO, Json, Repository, done
+
+if TYPE_CHECKING:
+    from toolkit.repository.read import RepositoryEntry
+
+repo = typer.Typer(
+    help="Fill, list, lint, compare, roll back and deliver a Triton model repository.", no_args_is_help=True
+)
+
+
+@repo.command("add")
+def repo_add(
+    artifact: Annotated[Path, typer.Argument(help="A folder that `toolkit export` wrote.")],
+    repository: Repository = MODEL_REPO,
+    name: Annotated[str | None, typer.Option("--name", help="The entry's name; default: the artifact's.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an entry of ours of that name.")] = False,
+    new_version: Annotated[bool, typer.Option("--new-version", help="Add a version beside those it has.")] = False,
+    failed: Annotated[bool, typer.Option("--allow-failed-parity", help="Also when the answers differ.")] = False,
+    json: Json = False,
+) -> None:
+    """Add an artifact to the repository as a Triton entry."""
+    from toolkit.repository.entry import add_artifact
+
+    entry = add_artifact(
+        repository, artifact, name=name, replace=replace, new_version=new_version, allow_failed_parity=failed
+    )
+    text = f"version {entry.version} of {entry.path} is written; next: toolkit serve --repository {repository}"
+    done({"entry": entry}, text, json)
+
+
+@repo.command("list")
+def repo_list(repository: Repository = MODEL_REPO, json: Json = False) -> None:
+    """The entries of a repository, their versions, and the digest of what the served one was made from."""
+    from toolkit.repository.read import read_entries
+
+    entries = read_entries(repository)
+    if json:
+        show.document({"entries": entries})
+    else:
+        show.table(("entry", "backend", "max_batch_size []", "versions", "sha256"), [_row(e) for e in entries])
+
+
+def _row(entry: RepositoryEntry) -> tuple[str, ...]:
+    kind = entry.config.backend or entry.config.platform
+    versions = ", ".join(f"{v} (served)" if v == entry.version else str(v) for v in entry.versions)
+    return entry.name, kind, str(entry.config.max_batch_size), versions, entry.artifact_sha256[:12]
+
+
+@repo.command("rollback")
+def repo_rollback(
+    name: Annotated[str, typer.Argument(help="The entry's name.")],
+    repository: Repository = MODEL_REPO,
+    to: Annotated[int | None, typer.Option("--to", help="The version; default: the one before the served one.")] = None,
+    json: Json = False,
+) -> None:
+    """Serve an earlier version of an entry again; none is removed."""
+    from toolkit.repository.history import roll_back
+
+    entry = roll_back(repository, name, to=to)
+    text = f"{entry.path} serves version {entry.version} of {', '.join(map(str, entry.versions))}"
+    done({"entry": entry}, f"{text}; a running server serves it after a reload", json)
+
+
+@repo.command("lint")
+def repo_lint(
+    repository: Repository = MODEL_REPO,
+    explain: Annotated[str | None, typer.Option("--explain", help="A rule's id: what it finds, and why.")] = None,
+    json: Json = False,
+) -> None:
+    """Contradictions in a repository, each with its rule and its remedy; exit code 1 when there is an error."""
+    from toolkit.repository.lint import lint_repository, rule_of
+
+    if explain is not None:
+        rule = rule_of(explain)
+        document = {"id": rule.id, "severity": rule.severity, "text": rule.text, "remedy": rule.remedy}
+        return done({"rule": document}, f"{rule.id} ({rule.severity}): {rule.text}\n  mend: {rule.remedy}", json)
+    remarks = lint_repository(repository)
+    if json:
+        show.document({"remarks": remarks})
+    else:
+        rows = [(r.rule, r.severity, r.entry, r.text, r.remedy) for r in remarks]
+        show.table(("rule", "severity", "entry", "what", "remedy"), rows) if rows else show.out.print("no remarks")
+    raise typer.Exit(1 if any(r.severity == "error" for r in remarks) else 0)
