@@ -107,10 +107,19 @@ def decision(run: Path, decided: Decision, *, as_json: bool) -> None:
 def parity(folder: Path, artifact: Artifact, result: ParityResult) -> None:
     """What was exported, and how close its answers are to the original's."""
     rows = [
-        (o.output, f"{o.max_absolute:.2e}", f"{o.cosine:.6f}", f"{o.mismatches} of {o.elements}", o.problem)
+        (
+            o.output,
+            f"{o.max_absolute:.2e}",
+            f"{o.tolerance.absolute:.1e} + {o.tolerance.relative:.1e} |y|",
+            f"{o.cosine:.6f}",
+            f"{o.mismatches} of {o.elements}",
+            o.problem,
+        )
         for o in result.outputs
     ]
-    table(("output", "max abs []", "cosine []", "mismatches []", "problem"), rows)
+    table(("output", "max abs []", "tolerance []", "cosine []", "mismatches []", "problem"), rows)
+    for line in (result.basis, *result.notes):
+        out.print(line, markup=False)
     if result.task is not None:
         task = result.task
         figures = (

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from toolkit.artifact import Artifact, write_artifact
 from toolkit.environment import environment_here
-from toolkit.errors import UsageError
+from toolkit.errors import ToolkitError, UsageError
 from toolkit.export.parity import ParityResult, TaskMetric
 from toolkit.export.process import Progress, run_worker
 from toolkit.export.spec import (
+    LOCATE_FILE,
+    LOCATE_LOG_FILE,
     LOG_FILE,
     MODEL_FILE,
     OUTPUT_FILES,
@@ -65,11 +67,29 @@ def export(
     signature = _signature(folder / MODEL_FILE, from_data(tuple[TensorSpec, ...], inputs, "the worker's answer"))
     say("comparing with the original at batch " + ", ".join(map(str, spec.batch_sizes)))
     parity = check_parity(folder, spec, task=task)
+    if not parity.passed:
+        say("looking for the place where the answers part")
+        parity = replace(parity, notes=(*parity.notes, *_where_they_part(request, folder, parity)))
     write_json(folder / PARITY_FILE, parity)
     write_text(folder / REPRODUCE_FILE, _REPRODUCE)
     artifact = _artifact(folder, name, source, spec, signature, parity)
     write_artifact(folder, artifact)
     return artifact
+
+
+def _where_they_part(request: WorkerRequest, folder: Path, parity: ParityResult) -> tuple[str, ...]:
+    """Sentences that name the first diverging node or module, or say that it could not be narrowed down."""
+    from toolkit.export.locate import locate_in_graph
+
+    if found := locate_in_graph(folder, parity):
+        return found
+    row = max((output.worst_sample for output in parity.outputs if not output.passed), default=0)
+    asked = replace(request, action="locate", row=max(row, 0))
+    try:
+        module = str(run_worker(asked, folder / LOCATE_FILE, folder / LOCATE_LOG_FILE))
+    except ToolkitError as err:
+        return (f"where the answers part could not be found: {err.message}",)
+    return (module or "where the answers part could not be narrowed down: every module that the graph names agrees",)
 
 
 def _quiet(_: str) -> None:

@@ -5,16 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from toolkit.errors import ExportFailed
 from toolkit.export.arrays import Array, write_arrays
+from toolkit.export.lengths import write_lengths
+from toolkit.export.onnx_noise import onnx_noise
 from toolkit.export.onnx_source import copy_onnx
 from toolkit.export.onnxruntime import answers_of, chunks, open_onnx, runtime_errors
 from toolkit.export.samples import Arguments, input_specs, samples_for
-from toolkit.export.spec import MODEL_FILE, REFERENCE_FILE, SAMPLES_FILE, WorkerRequest
-from toolkit.models.onnx import check_onnx, signature_from_onnx
+from toolkit.export.spec import (
+    FACTS_FILE,
+    LENGTHS_FILE,
+    MODEL_FILE,
+    REFERENCE_FILE,
+    SAMPLES_FILE,
+    ReferenceFacts,
+    WorkerRequest,
+)
+from toolkit.models.onnx import check_onnx, read_onnx, signature_from_onnx
+from toolkit.records import write_json
 from toolkit.tensor import TensorSpec
 
 
@@ -32,8 +44,20 @@ def export_onnx(request: WorkerRequest, folder: Path, say: Callable[[str], None]
     samples = samples_for(spec, declared, Arguments(accepted=names, required=names), None)
     write_arrays(folder / SAMPLES_FILE, samples)
     say(f"running the original on {len(samples[names[0]])} samples")
-    write_arrays(folder / REFERENCE_FILE, _reference(path, samples))
-    return input_specs(samples, declared)
+    reference = _reference(path, samples)
+    write_arrays(folder / REFERENCE_FILE, reference)
+    inputs = input_specs(samples, declared)
+    say("finding the original's rounding noise")
+    noise, notes = onnx_noise(folder / MODEL_FILE, samples, reference)
+    lengths = write_lengths(folder / LENGTHS_FILE, samples, inputs, lambda rows: _reference(path, rows))
+    write_json(folder / FACTS_FILE, ReferenceFacts(comparing=_kind(path), noise=noise, notes=(*notes, *lengths)))
+    return inputs
+
+
+def _kind(path: Path) -> Literal["elements", "trees"]:
+    """Step functions, where a rounding error can move a row by a whole leaf, are compared row by row."""
+    is_trees = any(node.op_type.startswith("TreeEnsemble") for node in read_onnx(path).graph.node)
+    return "trees" if is_trees else "elements"
 
 
 def _declared(inputs: tuple[TensorSpec, ...], given: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:

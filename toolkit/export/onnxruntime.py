@@ -16,13 +16,21 @@ from toolkit.extras import require
 
 Array = np.ndarray[Any, Any]
 _FATAL = 4
+#: How far a graph is optimised -> ONNX Runtime's name for it, from nothing to everything.
+LEVELS = {"none": "ORT_DISABLE_ALL", "basic": "ORT_ENABLE_BASIC", "extended": "ORT_ENABLE_EXTENDED"}
+LEVELS["all"] = "ORT_ENABLE_ALL"
 
 
-def open_onnx(path: Path) -> Any:
-    """An `onnxruntime.InferenceSession` that prints nothing. Raises ModelRefused when the runtime cannot load it."""
+def open_onnx(path: Path, *, level: str = "all", threads: int = 0) -> Any:
+    """An `onnxruntime.InferenceSession` that prints nothing. Raises ModelRefused when the runtime cannot load it.
+
+    `level` of LEVELS says how far the graph is optimised; `threads` 0 means one for each core.
+    """
     runtime = require("onnxruntime")
     options = runtime.SessionOptions()
     options.log_severity_level = _FATAL
+    options.intra_op_num_threads = threads
+    options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, LEVELS[level])
     try:
         return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except runtime_errors() as err:

@@ -13,19 +13,25 @@ import torch
 
 from toolkit.errors import ExportFailed, ToolkitError
 from toolkit.export.arrays import Array, write_arrays
+from toolkit.export.lengths import write_lengths
+from toolkit.export.pytorch_noise import pytorch_noise
 from toolkit.export.pytorch_run import check_two_rows, forward_arguments, reference_by_row
 from toolkit.export.samples import input_specs, samples_for
 from toolkit.export.spec import (
+    FACTS_FILE,
     HELD_OUT_FILE,
     HELD_OUT_REFERENCE_FILE,
+    LENGTHS_FILE,
     MODEL_FILE,
     REFERENCE_FILE,
     SAMPLES_FILE,
+    ReferenceFacts,
     WorkerRequest,
 )
-from toolkit.export.torch_onnx import export_program, save_program
+from toolkit.export.torch_onnx import export_program, module_outputs, save_program
 from toolkit.models.code import customer_code
 from toolkit.models.pytorch import ModelFile, load_pytorch
+from toolkit.records import write_json
 from toolkit.tensor import BATCH, Signature, TensorSpec, dtype_from_numpy
 
 
@@ -44,10 +50,15 @@ def export_pytorch(request: WorkerRequest, folder: Path, say: Callable[[str], No
     check_two_rows(model, path, two)
     write_arrays(folder / SAMPLES_FILE, samples)
     write_arrays(folder / REFERENCE_FILE, reference)
+    say("finding the original's rounding noise")
+    noise, notes = pytorch_noise(model, path, samples, reference)
+    lengths = write_lengths(folder / LENGTHS_FILE, samples, inputs, lambda rows: reference_by_row(model, path, rows))
     _write_held_out(model, path, folder, samples, say)
     say("exporting to ONNX")
     rows = {name: torch.from_numpy(array) for name, array in two.items()}
     program = export_program(model, path, inputs, rows, tuple(reference), spec.opset)
+    facts = ReferenceFacts(noise=noise, notes=(*notes, *lengths), modules=module_outputs(program))
+    write_json(folder / FACTS_FILE, facts)
     save_program(program, folder / MODEL_FILE)
     return inputs
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from toolkit.artifact import FILE as ARTIFACT_FILE
 from toolkit.errors import UsageError
+from toolkit.export.noise import Noise
 from toolkit.export.parity import Tolerance
 from toolkit.models.source import Source
 from toolkit.tensor import TensorSpec
@@ -18,10 +19,14 @@ from toolkit.tensor import TensorSpec
 REQUEST_FILE = "request.json"
 LOG_FILE = "export.log"
 PARITY_FILE = "parity.json"
+LOCATE_FILE = "locate.json"
+LOCATE_LOG_FILE = "locate.log"
 REPRODUCE_FILE = "reproduce.sh"
 MODEL_FILE = "model.onnx"
 SAMPLES_FILE = "samples.npz"
 REFERENCE_FILE = "reference.npz"
+FACTS_FILE = "reference.json"
+LENGTHS_FILE = "lengths.npz"
 HELD_OUT_FILE = "held_out.npz"
 HELD_OUT_REFERENCE_FILE = "held_out_reference.npz"
 OUTPUT_FILES = (
@@ -30,12 +35,30 @@ OUTPUT_FILES = (
     LOG_FILE,
     PARITY_FILE,
     REPRODUCE_FILE,
+    LOCATE_FILE,
+    LOCATE_LOG_FILE,
     MODEL_FILE,
     SAMPLES_FILE,
     REFERENCE_FILE,
+    FACTS_FILE,
+    LENGTHS_FILE,
     HELD_OUT_FILE,
     HELD_OUT_REFERENCE_FILE,
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceFacts:
+    """What the worker knows of the reference beside its values; it is in `reference.json`, and absent means nothing.
+
+    `comparing` names the comparator that the kind of model needs (check.COMPARATORS). `noise` is by output. `modules`
+    maps each module of a PyTorch model to the value of the ONNX graph that holds its output.
+    """
+
+    comparing: Literal["elements", "trees"] = "elements"
+    noise: tuple[Noise, ...] = ()
+    notes: tuple[str, ...] = ()
+    modules: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +66,8 @@ class ExportSpec:
     """How to export. `inputs` name the axes; arrays come from `samples`, else from the model file, else at random.
 
     `samples` is an .npz by input name, an .npy for a model of one input, or a folder of NAME.npy files.
-    `tolerance` None means the table in parity.py, by dtype. `arguments` are handed to those functions of the
-    customer's file that name them.
+    `tolerance` None means the reference's own noise (noise.py), and the table by dtype where that is not known.
+    `arguments` are handed to those functions of the customer's file that name them.
     """
 
     inputs: tuple[TensorSpec, ...] = ()
@@ -68,12 +91,13 @@ class ExportSpec:
 class WorkerRequest:
     """What `python -m toolkit.export.worker` reads. Its paths are relative to the folder of the request.
 
-    `folders` are handed to the function that makes `arrays`, by the names of its arguments.
+    `row` is the sample on which `locate` looks for the first module that differs. `folders` are handed to the function that makes `arrays`, by the names of its arguments.
     """
 
-    action: Literal["export", "inspect", "arrays"]
+    action: Literal["export", "inspect", "arrays", "locate"]
     source: Source
     spec: ExportSpec = field(default_factory=ExportSpec)
+    row: int = 0
     folders: dict[str, Path] = field(default_factory=dict)
 
     def relative_to(self, folder: Path) -> WorkerRequest:

@@ -7,6 +7,7 @@ error, for a model that branches on its batch size; a string makes that an error
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,6 +71,17 @@ def save_program(program: torch.onnx.ONNXProgram, path: Path, *, single_file_byt
     weights = sum(w.const_value.nbytes for w in model.graph.initializers.values() if w.const_value is not None)
     with writing(path):
         program.save(path, external_data=weights >= single_file_bytes)
+
+
+def module_outputs(program: torch.onnx.ONNXProgram) -> dict[str, str]:
+    """For each module, by its path, the value of the graph that its last node makes. Call it before `save_program`."""
+    found: dict[str, str] = {}
+    for node in program.model.graph:
+        scopes = ast.literal_eval(node.metadata_props.get("pkg.torch.onnx.name_scopes", "[]"))
+        for scope in scopes[:-1]:  # the last is the operation itself
+            if scope.startswith("model.") and node.outputs:
+                found[scope.removeprefix("model.")] = str(node.outputs[0].name)
+    return found
 
 
 def _wrapped(model: ModelFile, arguments: tuple[str, ...]) -> torch.nn.Module:

@@ -55,6 +55,8 @@ def serve(request: WorkerRequest, folder: Path, say: Say) -> Any:
         from toolkit.export.made_arrays import make_arrays
 
         return make_arrays(request, folder)
+    if request.action == "locate" and request.source.framework != "pytorch":
+        return ""  # only PyTorch's modules can be looked into
     if request.source.framework == "onnx":
         from toolkit.export.onnx_export import export_onnx
 
@@ -65,6 +67,10 @@ def serve(request: WorkerRequest, folder: Path, say: Say) -> Any:
     require("onnxscript")
     from toolkit.export.pytorch_export import export_pytorch, inspect_pytorch
 
+    if request.action == "locate":
+        from toolkit.export.pytorch_locate import locate_module
+
+        return locate_module(request, folder, say)
     action = export_pytorch if request.action == "export" else inspect_pytorch
     return action(request, folder, say)
 
