@@ -8,6 +8,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from toolkit.errors import ExportFailed
 from toolkit.export.arrays import write_arrays
 from toolkit.export.check import check_parity
 from toolkit.export.export import export
@@ -27,7 +28,6 @@ from toolkit.export.spec import (
     ExportSpec,
     ReferenceFacts,
 )
-from toolkit.errors import ExportFailed
 from toolkit.models.pytorch import ModelFile
 from toolkit.models.source import source_from_path
 from toolkit.records import read_json, write_json

@@ -1,4 +1,4 @@
-"""The rounding noise of an ONNX graph: its answers without optimisation, and with every weight moved by half a roundoff.
+"""The rounding noise of an ONNX graph: its answers unoptimised, with every weight moved by half a roundoff.
 
 In: an ONNX file, samples and their reference. Out: a Noise for each floating-point output. A float64 copy of the graph
 would say it exactly, but ONNX Runtime has no float64 kernels for convolutions.
@@ -39,12 +39,13 @@ def onnx_noise(
     for tensor in model.graph.initializer:
         _move(tensor, random)
     probe = path.with_name(PROBE_FILE)
+    failures: tuple[type[Exception], ...] = (ModelRefused, *runtime_errors())
     try:
         write_bytes(probe, model.SerializeToString())
         session = open_onnx(probe, level="none")
         parts = [answers_of(session, row) for row in chunks(rows, 1)]
         answers = {name: np.concatenate([part[name] for part in parts]) for name in expected}
-    except (ModelRefused, *runtime_errors()) as err:
+    except failures as err:
         return (), (f"the graph's rounding noise is not known: {str(err).splitlines()[0]}",)
     finally:
         probe.unlink(missing_ok=True)

@@ -91,7 +91,8 @@ class ExportSpec:
 class WorkerRequest:
     """What `python -m toolkit.export.worker` reads. Its paths are relative to the folder of the request.
 
-    `row` is the sample on which `locate` looks for the first module that differs. `folders` are handed to the function that makes `arrays`, by the names of its arguments.
+    `row` is the sample on which `locate` looks for the first module that differs. `folders` are handed to the function
+    that makes `arrays`, by the names of its arguments.
     """
 
     action: Literal["export", "inspect", "arrays", "locate"]
