@@ -102,6 +102,21 @@ class ParityOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SizeOptions:
+    """The demand to plan for after the decision. `trace` and `prices` are paths from the PoC's folder.
+
+    `growth` is a text as "30%/year"; `prices` may be `example`. What is absent here is as in `toolkit size`.
+    """
+
+    rate_per_s: float | None = None
+    trace: str | None = None
+    growth: str | None = None
+    prices: str | None = None
+    headroom: float = 0.3
+    spare: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PocFile:
     """poc.yaml, key by key.
 
@@ -125,6 +140,7 @@ class PocFile:
     pipeline: Pipeline | None = None
     search: Search = field(default_factory=Search)
     parity: ParityOptions = field(default_factory=ParityOptions)
+    size: SizeOptions | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

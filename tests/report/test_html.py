@@ -167,7 +167,7 @@ def test_parts_that_are_missing_are_said_to_be_missing(pages: dict[str, str]) ->
         "Through the server: not compared in this run.",
         "The server's statistics were not taken",
         "No configuration was measured.",
-        "Sizing and cost were not part of this run",
+        "No demand was given, so no number of machines",
         "No measurement of this run carries a warning.",
         "None: Nothing was measured.",
     ):

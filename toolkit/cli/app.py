@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from toolkit import __version__
-from toolkit.cli import measuring, show
+from toolkit.cli import measuring, show, sizing
 from toolkit.cli.index import index
 from toolkit.cli.options import (
     MODEL_REPO,
@@ -150,7 +150,7 @@ def infer(
     show.document(answer) if json else show.answer(answer)
 
 
-for command in measuring.COMMANDS:
+for command in (*measuring.COMMANDS, *sizing.COMMANDS):
     app.command()(command)
 
 

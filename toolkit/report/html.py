@@ -19,6 +19,7 @@ from toolkit.report.descriptions import charted_rate
 from toolkit.report.glossary import GLOSSARY
 from toolkit.report.report import BundleWritten, Report, report_json
 from toolkit.report.resources import resource_tables
+from toolkit.report.sizing import sizing_facts, sizing_notes, sizing_tables, sizing_text
 from toolkit.report.statements import judged_at, not_shown, risks
 from toolkit.report.stream_chart import streams_chart
 from toolkit.report.table import Table
@@ -61,6 +62,9 @@ def render_html(report: Report) -> str:
         badge=badge(report),
         sentence=sentence(report),
         recommended=recommended(report),
+        sizing_text=sizing_text(report),
+        sizing_tables=sizing_tables(report),
+        sizing_notes=sizing_notes(report),
         judged_at=judged_at(report),
         risks=risks(report),
         not_shown=not_shown(report),
@@ -122,6 +126,7 @@ def recommended(report: Report) -> tuple[tuple[str, str], ...]:
         ("Proven with", under_text(point.load)),
         ("Throughput", f"{rate_text(point.measurement.throughput_per_s)} requests/s"),
         *(("Latency", verdict_text(v)) for v in point.verdicts if v.criterion.metric == "latency"),
+        *sizing_facts(report),
     )
 
 

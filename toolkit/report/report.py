@@ -18,6 +18,7 @@ from toolkit.load.drift import Drift
 from toolkit.load.measurement import Measurement
 from toolkit.load.slo import Slo
 from toolkit.records import SCHEMA, read_json, to_data, write_json
+from toolkit.size.plan import CapacityPlan, PlanOmitted
 from toolkit.tune.decision import Decision, Point, Trial, ranked
 
 FILE = "report.json"
@@ -72,7 +73,7 @@ class Report:
     another machine, whose hardware is not known; `environment` is the load generator's then.
     `quality` compares the customer's models with others, `index_recall` each served index with exact search.
     `accuracy` is the task metric of the original (reference) and through the server (answers).
-    `sizing` is kept free: a run does not size yet.
+    `sizing` is the plan for a demand, or why there is none; None where no demand was given.
     """
 
     title: str
@@ -99,7 +100,7 @@ class Report:
     versions: dict[str, str]
     seeds: dict[str, int]
     bundle: BundleWritten | BundleOmitted
-    sizing: None = None
+    sizing: CapacityPlan | PlanOmitted | None = None
 
     @property
     def device_mark(self) -> str:

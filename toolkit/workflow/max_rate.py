@@ -26,6 +26,7 @@ from toolkit.workflow.measure import MEASUREMENT, RECORDS, Driving, measure_into
 from toolkit.workflow.report import DECISION, write_report
 from toolkit.workflow.requests import write_requests
 from toolkit.workflow.runs import MANIFEST, Progress, finish_run, locked, new_run, read_manifest, run_from_text
+from toolkit.workflow.served import write_served
 from toolkit.workflow.sweep import (
     AS_SERVED,
     Sweep,
@@ -100,11 +101,13 @@ def _searched(
         candidates=(AS_SERVED,),
         remote=remote_address(endpoint),
     )
-    models = {m: digest_of_value(served_config(endpoint, m)) for m in subject.models}
+    configs = {m: served_config(endpoint, m) for m in subject.models}
+    models = {m: digest_of_value(config) for m, config in configs.items()}
     run = new_run(root, subject.measured, command, subject, config={"max_rate": asked}, models=models)
     progress(f"run folder: {run}")
     with locked(run):
         write_requests(run / "requests", target.requests, asked.target.driving.protocol)
+        write_served(run, configs)
         began_s = perf_counter()
         first_per_s = _first_rate(run, endpoint, asked, progress)
         answer = max_rate(

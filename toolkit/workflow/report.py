@@ -22,18 +22,20 @@ from toolkit.report.report import BundleOmitted, BundleWritten, ExportParity, Pi
 from toolkit.report.report import write_report as write_report_json
 from toolkit.repository.entry import RepositoryEntry, read_entries
 from toolkit.repository.pipeline import composing_models
+from toolkit.size.plan import CapacityPlan, PlanOmitted
 from toolkit.tune.decision import Decision, Rejection, Trial, decide
 from toolkit.workflow.build import read_artifacts
 from toolkit.workflow.measure import MEASUREMENT, drift_key, read_trials, trial_key
 from toolkit.workflow.runs import RESOLVED, Manifest, read_manifest, utc_now
 
 DECISION, PARITY = "decision.json", "parity/live.json"
+PLAN, PLAN_OMITTED = "plan.json", "plan_omitted.json"
 NOT_SHOWN = {
     "CPU": "How fast a GPU is: every figure comes from a CPU.",
     "shared": "The network between a customer and the server: client and server shared this machine and its cores.",
     "imported": "The machine: the result of another tool was imported, and does not say where it was measured.",
     "remote": "The server's hardware: it ran on another machine, and the one described here drove the load.",
-    "sizing": "Sizing and cost: no replica count or price follows from this run yet.",
+    "sizing": "Sizing and cost: no demand was given, so no replica count or price follows from this run.",
 }
 
 
@@ -125,12 +127,20 @@ def report_run(run: Path) -> Report:
         pipeline=_pipeline_text(manifest),
         steps=_steps(run, subject.models),
         remote=subject.remote,
-        not_shown=tuple(text for key, text in NOT_SHOWN.items() if key not in _not_said(manifest)),
+        not_shown=tuple(text for key, text in NOT_SHOWN.items() if key not in _not_said(run, manifest)),
         commands=(manifest.command, f"toolkit report {run}", f"toolkit deploy {run} --target compose --output bundle"),
         versions={"poc-toolkit": manifest.toolkit_version, "commit": manifest.commit} | environment.packages,
         seeds={"requests": manifest.seed},
         bundle=_bundle(run),
+        sizing=plan_in(run),
     )
+
+
+def plan_in(run: Path) -> CapacityPlan | PlanOmitted | None:
+    """The plan of a run, why it could not be made, or None where none was asked for."""
+    if (run / PLAN).is_file():
+        return read_json(run / PLAN, CapacityPlan)
+    return read_json(run / PLAN_OMITTED, PlanOmitted) if (run / PLAN_OMITTED).is_file() else None
 
 
 def _quality(run: Path) -> tuple[Quality, ...]:
@@ -156,12 +166,13 @@ def _quality(run: Path) -> tuple[Quality, ...]:
     )
 
 
-def _not_said(manifest: Manifest) -> set[str]:
+def _not_said(run: Path, manifest: Manifest) -> set[str]:
     """The keys of NOT_SHOWN that are not true of a run."""
+    sized = {"sizing"} if (run / PLAN).is_file() else set()
     if not manifest.environment.is_known:
-        return {"CPU", "shared", "remote"}
+        return {"CPU", "shared", "remote"} | sized
     here_or_elsewhere = {"CPU", "shared", "imported"} if manifest.subject.remote else {"remote", "imported"}
-    return here_or_elsewhere | (set() if manifest.device == "CPU" else {"CPU"})
+    return here_or_elsewhere | sized | (set() if manifest.device == "CPU" else {"CPU"})
 
 
 def write_report(run: Path, output: Path | None = None) -> Path:

@@ -23,6 +23,7 @@ from toolkit.workflow.live_parity import check_live_parity
 from toolkit.workflow.report import decide_run, write_report
 from toolkit.workflow.requests import questions_folder, questions_of, sample_requests, write_requests
 from toolkit.workflow.runs import RESOLVED, Progress, Subject, finish_run, locked, new_run, resumable_run
+from toolkit.workflow.size import size_poc
 
 PAYLOADS = 32
 
@@ -60,6 +61,8 @@ def run_poc(
         decision = decide_run(run)
         if decision.outcome == "PASS":
             _deliver(poc, run, folders, decision, publish, progress)
+        if poc.file.size is not None and decision.candidate is not None:
+            size_poc(poc, run, progress)
         progress("writing the report")
         write_report(run)
         finish_run(run)

@@ -45,6 +45,7 @@ from toolkit.workflow.runs import (
     run_from_text,
 )
 from toolkit.workflow.scenarios import outcome_with, scenario_job, scenario_of
+from toolkit.workflow.served import write_served
 
 AS_SERVED = Candidate(name="as-served", config={})
 PAYLOADS = 32
@@ -128,13 +129,15 @@ def _measured(
 ) -> Swept:
     loads = (spec.scenario.load,) if spec.scenario else tuple(loads)
     subject = replace(target.subject, loads=loads, candidates=(AS_SERVED,), remote=remote_address(endpoint))
-    models = {m: digest_of_value(served_config(endpoint, m)) for m in subject.models}
+    configs = {m: served_config(endpoint, m) for m in subject.models}
+    models = {m: digest_of_value(config) for m, config in configs.items()}
     asked = {"loads": loads, "slo": subject.slo, "protocol": spec.driving.protocol, "scenario": spec.scenario}
     run = resumable_run(root, subject.measured, config=asked, models=models) if spec.resume else None
     run = run or new_run(root, subject.measured, command, subject, config=asked, models=models)
     progress(f"run folder: {run}")
     with locked(run):
         write_requests(run / "requests", target.requests, spec.driving.protocol)
+        write_served(run, configs)
         try:
             do_jobs(run, _jobs(run, subject, spec, models), already_there(endpoint), None, progress)
         finally:
