@@ -12,6 +12,7 @@ EXTRA_OF = {
     "altair": "report",
     "docker": "docker",
     "faiss": "recsys",
+    "fsspec": "delivery",
     "h5py": "recsys",
     "pyarrow": "recsys",
     "ipywidgets": "workshop",

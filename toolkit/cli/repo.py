@@ -91,3 +91,36 @@ def repo_lint(
         rows = [(r.rule, r.severity, r.entry, r.text, r.remedy) for r in remarks]
         show.table(("rule", "severity", "entry", "what", "remedy"), rows) if rows else show.out.print("no remarks")
     raise typer.Exit(1 if any(r.severity == "error" for r in remarks) else 0)
+
+
+@repo.command("diff")
+def repo_diff(
+    one: Annotated[Path, typer.Argument(metavar="A", help="An entry's folder, or a repository.")],
+    other: Annotated[Path, typer.Argument(metavar="B", help="Another of the same kind.")],
+    json: Json = False,
+) -> None:
+    """What a server would serve differently, field by field; exit code 1 when there is a difference."""
+    from toolkit.repository.diff import diff
+
+    found = diff(one, other)
+    if json:
+        show.document({"differences": found})
+    else:
+        rows = [(d.entry, d.field, d.before, d.after, d.meaning) for d in found]
+        show.table(("entry", "field", "A", "B", "what it does"), rows) if rows else show.out.print("no difference")
+    raise typer.Exit(1 if found else 0)
+
+
+@repo.command("push")
+def repo_push(
+    repository: Annotated[Path, typer.Argument(help="The model repository.")],
+    destination: Annotated[str, typer.Argument(help="A folder, s3://BUCKET/FOLDER, gs://..., or oci:DIR[:TAG].")],
+    json: Json = False,
+) -> None:
+    """Deliver a repository, verify what arrived, and write down how to go back; again, it sends what is missing."""
+    from toolkit.repository.push import push
+
+    made = push(repository, destination)
+    text = f"{made.destination}: {made.sent} sent ({made.sent_bytes:,} bytes), {made.kept} there already"
+    before = f"; before it was {made.previous_sha256[:12]}" if made.previous_sha256 else ""
+    done({"delivery": made}, f"{text}, {made.removed} removed; state {made.sha256[:12]}{before}", json)

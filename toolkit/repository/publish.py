@@ -35,7 +35,7 @@ def entry_folders(repository: Path) -> tuple[Path, ...]:
         what = "is a file" if repository.exists() else "does not exist"
         raise RepositoryError(f"model repository {repository} {what}", mend="name a folder with --repository")
     found = [p for p in sorted(repository.iterdir()) if not _is_aside(p.name)]
-    foreign = [p.name for p in found if not _is_entry(p)]
+    foreign = [p.name for p in found if not is_entry(p)]
     if foreign:
         raise RepositoryError(
             f"{repository} is not a Triton model repository: it holds '{foreign[0]}'",
@@ -80,7 +80,8 @@ def _is_aside(name: str) -> bool:
     return name.startswith((".", "README")) or name in PUSH_FILES
 
 
-def _is_entry(path: Path) -> bool:
+def is_entry(path: Path) -> bool:
+    """Whether a folder is an entry: it has a config.pbtxt or a version folder."""
     return path.is_dir() and ((path / CONFIG_FILE).is_file() or bool(version_folders(path)))
 
 

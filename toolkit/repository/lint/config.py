@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from toolkit.repository.effective import PLATFORMS
 from toolkit.repository.lint.rule import rule
-from toolkit.repository.lint.subject import PLATFORMS, Subject
+from toolkit.repository.lint.subject import Subject
 from toolkit.repository.publish import CONFIG_FILE, ENTRY_NAME
 from toolkit.repository.versions import served_versions
 

@@ -10,22 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toolkit.errors import ConfigurationError, ModelRefused
+from toolkit.repository.effective import backend_of, model_filename_of
 from toolkit.repository.model_config import ModelConfig
 from toolkit.repository.publish import CONFIG_FILE, version_folders
 from toolkit.repository.read import read_config
 from toolkit.repository.versions import served_versions
 from toolkit.tensor import Signature
-
-#: The file that a backend looks for in a version folder when the config names none.
-MODEL_FILES = {"onnxruntime": "model.onnx", "python": "model.py", "tensorrt": "model.plan", "openvino": "model.xml"}
-#: Triton's platforms -> the backend that each belongs to.
-PLATFORMS = {
-    "onnxruntime_onnx": "onnxruntime",
-    "tensorrt_plan": "tensorrt",
-    "pytorch_libtorch": "pytorch",
-    "tensorflow_graphdef": "tensorflow",
-    "tensorflow_savedmodel": "tensorflow",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +39,12 @@ class Subject:
     @property
     def backend(self) -> str:
         """The backend by name, also where only the platform is given."""
-        return self.config.backend or PLATFORMS.get(self.config.platform, "")
+        return backend_of(self.config)
 
     @property
     def model_filename(self) -> str:
         """The model file expected in every version folder; empty where the backend is not known."""
-        return self.config.default_model_filename or MODEL_FILES.get(self.backend, "")
+        return model_filename_of(self.config)
 
     @property
     def is_batched(self) -> bool:
