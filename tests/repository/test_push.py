@@ -88,7 +88,7 @@ def test_a_second_push_sends_what_changed_and_notes_what_was_before(tmp_path: Pa
     notes = system.cat_file(f"{root}/README-rollback.md").decode()
     assert "| scorer | version 1 of 1, 2 (" in notes and "| version 2 of 1, 2 (" in notes
     assert "| photo | - | version 1 of 1 (" in notes and "photo is no longer here" in notes
-    assert back.removed == 3 and not [p for p in system.find(root) if "/photo/" in p]
+    assert back.removed == 4 and not [p for p in system.find(root) if "/photo/" in p]
     assert push(models, place).previous_sha256 == first.sha256
 
 
