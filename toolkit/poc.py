@@ -123,6 +123,7 @@ class PocFile:
     `arguments` are handed to those functions of the PoC's own code that name them: sizes, seeds, paths.
     `questions` names an entry under `data` whose arrays `input.NAME` and `answer.NAME`, a row each, are what is asked
     and what must be answered, by code of the customer's own; `label`, if any, is the truth by the family's metric.
+    `workload` says what is sent to an entry that is not asked with rows of tensors, in the words of its family.
     `quality` names one whose arrays `metric` and `system` (texts) and `value` [metrics, systems] the report shows.
     """
 
@@ -137,6 +138,7 @@ class PocFile:
     steps: dict[str, StepSpec] = field(default_factory=dict)
     questions: str | None = None
     quality: str | None = None
+    workload: dict[str, Any] = field(default_factory=dict)
     pipeline: Pipeline | None = None
     search: Search = field(default_factory=Search)
     parity: ParityOptions = field(default_factory=ParityOptions)

@@ -10,11 +10,12 @@ import pytest
 from tiny_poc import WIDTH, save_model, write_poc
 
 from toolkit.export.onnxruntime import run_onnx
+from toolkit.families.asking import Questions
 from toolkit.poc import read_poc
 from toolkit.repository.entry import read_entries
 from toolkit.serve.embedded import serve_embedded
 from toolkit.workflow.build import build_all, build_repository, sources_of
-from toolkit.workflow.live_parity import Questions, check_live_parity
+from toolkit.workflow.live_parity import check_live_parity
 from toolkit.workflow.requests import requests_from
 
 

@@ -13,18 +13,16 @@ from typing import Annotated
 import typer
 
 from toolkit import __version__
-from toolkit.cli import measuring, show, sizing
+from toolkit.cli import measuring, serving, show, sizing
 from toolkit.cli.index import index
 from toolkit.cli.options import (
     MODEL_REPO,
     Inputs,
     Json,
     Model,
-    Repository,
     Run,
     Samples,
     Trust,
-    Url,
     command_line,
     done,
 )
@@ -120,37 +118,7 @@ def export(
     raise typer.Exit(0 if parity.passed else 1)
 
 
-@app.command()
-def serve(
-    repository: Repository = MODEL_REPO,
-    http_port: Annotated[int, typer.Option("--http-port", help="The port for HTTP.")] = 8000,
-    grpc_port: Annotated[int, typer.Option("--grpc-port", help="The port for gRPC.")] = 8001,
-    metrics_port: Annotated[int, typer.Option("--metrics-port", help="The port for Prometheus.")] = 8002,
-    json: Json = False,
-) -> None:
-    """Serve a repository with the embedded Triton on the loopback, until Ctrl-C."""
-    from toolkit.serve.embedded import serve_embedded
-
-    with serve_embedded(repository, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port) as server:
-        done(server.endpoint, f"ready: http://{server.endpoint.http} (Ctrl-C ends it)", json)
-        server.wait()
-
-
-@app.command()
-def infer(
-    model: Annotated[str, typer.Argument(help="The served model's name.")],
-    url: Url = "http://127.0.0.1:8000",
-    samples: Samples = None,
-    json: Json = False,
-) -> None:
-    """Send one request and show the answer, for eyes."""
-    from toolkit.workflow.infer import infer_once
-
-    answer = infer_once(url or "", model, samples)
-    show.document(answer) if json else show.answer(answer)
-
-
-for command in (*measuring.COMMANDS, *sizing.COMMANDS):
+for command in (*serving.COMMANDS, *measuring.COMMANDS, *sizing.COMMANDS):
     app.command()(command)
 
 

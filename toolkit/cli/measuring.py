@@ -17,7 +17,9 @@ from toolkit.cli.options import (
     Protocol,
     Repository,
     Samples,
+    TokenizerFolder,
     Url,
+    Workload,
     command_line,
 )
 
@@ -58,6 +60,8 @@ def sweep(
     ] = None,
     protocol: Protocol = "http",
     processes: Processes = 1,
+    workload: Workload = None,
+    tokenizer: TokenizerFolder = None,
     slo: Annotated[str | None, typer.Option("--slo", help="METRIC.STATISTIC=LIMIT,...; p99=20ms is latency.")] = None,
     drift_check: DriftCheck = True,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the newest sweep of the same.")] = False,
@@ -83,6 +87,7 @@ def sweep(
     driving = Driving(protocol=protocol, processes=processes)
     spec = replace(spec, driving=driving, drift_check=drift_check, resume=resume)
     spec = replace(spec, scenario=scenario_from_options(form, slo), engine=engine)
+    spec = replace(spec, workload=workload, tokenizer=tokenizer)
     with show.progress(json) as progress:
         swept = run_sweep(spec, loads_from_options(form), command=command_line(), root=RUNS, progress=progress)
     show_sweep.sweep(swept, as_json=json)
@@ -117,6 +122,8 @@ def max_rate(
     highest: Annotated[float | None, typer.Option("--to", help="The highest rate to drive, per second.")] = None,
     protocol: Protocol = "http",
     processes: Processes = 1,
+    workload: Workload = None,
+    tokenizer: TokenizerFolder = None,
     json: Json = False,
 ) -> None:
     """The highest rate that holds an SLO, with its interval; exit code 1 when none does or the budget is too short."""
@@ -127,6 +134,7 @@ def max_rate(
     from toolkit.workflow.sweep import Sweep
 
     spec = Sweep(target=target, url=url, repository=repository, samples=samples, inputs=tuple(inputs), slo=slo)
+    spec = replace(spec, workload=workload, tokenizer=tokenizer)
     spec = replace(spec, driving=Driving(protocol=protocol, processes=processes))
     form = Asked(target=spec, budget_s=seconds_from_text(budget), arrival=arrival, variation=variation)
     form = replace(form, from_per_s=lowest, to_per_s=highest)

@@ -26,6 +26,15 @@ Protocol = Annotated[
     Literal["http", "grpc", "sse", "grpc-stream"], typer.Option("--protocol", help="What is spoken; sse streams.")
 ]
 Processes = Annotated[int, typer.Option("--processes", min=1, help="Processes that drive the load together.")]
+Workload = Annotated[
+    str | None,
+    typer.Option(
+        "--workload", help="Of a text generator: chat, rag, or input=128,output=32..64,shared=16,requests=64."
+    ),
+]
+TokenizerFolder = Annotated[
+    Path | None, typer.Option("--tokenizer", help="A folder with a tokenizer.json that counts a workload's tokens.")
+]
 MODEL_REPO = Path("model_repo")
 
 

@@ -67,10 +67,14 @@ class ParityResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchEvidence:
-    """Executions by batch size that one served model did while live parity ran."""
+    """What one served model did while live parity ran: executions by batch size.
+
+    Where a server decodes sequences step by step and tells only that, `mean_rows` is how many went on in one step.
+    """
 
     model: str
     executions: dict[str, int]
+    mean_rows: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.export.parity import Comparing, TaskMetric, compare
+from toolkit.families.asking import Asking
 
 #: (tensor that a step makes, the step's parameters) -> (tensor that the step must be given to make it)
 Encoder = Callable[[Any, Mapping[str, Any]], Any]
@@ -17,7 +18,7 @@ class Family:
     """`inference` names one inference in sentences; `encoders` invert pipeline steps, so that samples become requests.
 
     `task` judges answers against labels where a model file offers labelled samples (`held_out`), `compare` answers of
-    the server against their reference.
+    the server against their reference. `asking` says how an entry is asked that is not asked with rows of tensors.
     """
 
     name: str
@@ -27,3 +28,4 @@ class Family:
     slo: str
     max_batch_size: int
     compare: Comparing = compare
+    asking: Asking | None = None

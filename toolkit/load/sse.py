@@ -6,9 +6,9 @@ An event's time is that of the read that completed it. It does not know what the
 
 from __future__ import annotations
 
-from toolkit.load.event_stream import DONE, Events, is_error
 from toolkit.load.http import HttpConnection
 from toolkit.load.outcome import STREAM_ERROR, is_success
+from toolkit.serve.event_stream import DONE, Events, is_error
 
 
 class SseConnection(HttpConnection):

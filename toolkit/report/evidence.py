@@ -80,6 +80,9 @@ def _live_notes(live: LiveParity | None) -> Iterable[str]:
     sent = f"{live.requests:,} requests from {live.clients} clients at once, {live.failures:,} failed."
     yield f"Through the server: {live.outcome}, {closed_text(live.reason)} {sent}"
     for evidence in live.evidence:
+        if evidence.mean_rows is not None:
+            yield f"{evidence.model}: {evidence.mean_rows:.2f} sequences in one step, on average."
+            continue
         sizes = sorted(evidence.executions.items(), key=lambda item: (len(item[0]), item[0]))
         said = ", ".join(f"{size} ({count:,})" for size, count in sizes) or "none"
         yield f"{evidence.model}: executions by batch size {said}."

@@ -138,7 +138,7 @@ def infer(
         endpoint, "POST", wire.infer_path(model), body, {wire.HEADER_LENGTH: str(header)}, timeout_s
     )
     if status != 200:
-        raise _trouble(endpoint, f"model '{model}'", status, answer)
+        raise trouble_of(endpoint, f"model '{model}'", status, answer)
     length = headers.get(wire.HEADER_LENGTH)
     return wire.infer_response(answer, int(length) if length else None)
 
@@ -155,7 +155,7 @@ def _json(endpoint: Endpoint, method: str, path: str, value: Any = None, timeout
     body = None if value is None else json.dumps(value).encode()
     status, _, answer = _exchange(endpoint, method, path, body, timeout_s=timeout_s)
     if status != 200:
-        raise _trouble(endpoint, f"{method} {path}", status, answer)
+        raise trouble_of(endpoint, f"{method} {path}", status, answer)
     try:
         return json.loads(answer) if answer else None
     except ValueError as err:
@@ -170,7 +170,7 @@ def _exchange(
     headers: Mapping[str, str] | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
-    connection = _connection(endpoint, timeout_s)
+    connection = connection_to(endpoint, timeout_s)
     own = {"Authorization": endpoint.authorization} if endpoint.authorization else {}
     try:
         connection.request(method, path, body, {**(headers or {}), **own})
@@ -191,7 +191,8 @@ def _exchange(
         connection.close()
 
 
-def _connection(endpoint: Endpoint, timeout_s: float) -> http.client.HTTPConnection:
+def connection_to(endpoint: Endpoint, timeout_s: float) -> http.client.HTTPConnection:
+    """A connection of the standard library's, not open yet. Raises ServerTrouble without an HTTP address."""
     if not endpoint.http:
         raise ServerTrouble(
             f"grpc://{endpoint.grpc}: metadata and statistics are read over HTTP, and no HTTP address is known",
@@ -207,7 +208,8 @@ def _reason(err: ssl.SSLError) -> str:
     return str(getattr(err, "verify_message", "") or err.reason or err)
 
 
-def _trouble(endpoint: Endpoint, what: str, status: int, answer: bytes) -> ServerTrouble:
+def trouble_of(endpoint: Endpoint, what: str, status: int, answer: bytes) -> ServerTrouble:
+    """The server's own words for a refusal."""
     try:
         words = str(json.loads(answer)["error"])
     except (ValueError, KeyError, TypeError):

@@ -8,41 +8,27 @@ of the pipeline really executed at two or more batch sizes above 1.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from toolkit.errors import ServerTrouble
 from toolkit.export.parity import (
     BatchEvidence,
-    Comparing,
     LiveParity,
     ParityResult,
     TaskMetric,
     Tolerance,
-    compare,
     join_rows,
 )
+from toolkit.families.asking import Questions
 from toolkit.load.ask import Answer, ask
 from toolkit.load.telemetry import model_splits, snapshot
 from toolkit.serve.server import Endpoint
-from toolkit.serve.wire import infer_response
 
 ROUNDS = 8
 BATCH_SIZES_NEEDED = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Questions:
-    """What is asked: one HTTP request per sample, the reference answer of each, and labels where there are some.
-
-    `comparing` says whether answers are right.
-    """
-
-    requests: tuple[bytes, ...]
-    reference: dict[str, Any]
-    labels: Any = None
-    comparing: Comparing = compare
+#: Of a server that decodes step by step: sequences in one step, on average.
+ROWS_NEEDED = 2.0
 
 
 def check_live_parity(
@@ -58,16 +44,16 @@ def check_live_parity(
 
     At most ROUNDS rounds; every answer of every round is compared. Raises ServerTrouble when nothing was answered.
     """
-    before = snapshot(endpoint, batching)
+    since = (questions.watch or watch_statistics)(endpoint, tuple(batching))
     asked, failures, worst = 0, Counter[str](), None
     evidence: tuple[BatchEvidence, ...] = ()
     for round_ in range(ROUNDS):
-        answers = _ask_in_order(endpoint, questions.requests, _order(len(questions.requests), round_), clients)
+        answers = _ask_in_order(endpoint, questions, _order(len(questions.requests), round_), clients)
         asked += len(answers)
         failures.update(a.error for a in answers if a.error)
         result = _compare(questions, answers, tolerance, task)
         worst = result if worst is None or worst.passed else worst
-        evidence = _evidence(before, snapshot(endpoint, batching))
+        evidence = since()
         if not worst.passed or all(_has_batched(e) for e in evidence):
             break
     outcome, reason = _outcome(worst, failures, evidence)
@@ -88,9 +74,10 @@ def _order(count: int, seed: int) -> list[int]:
     return [int(i) for i in np.random.default_rng(seed).permutation(count)]
 
 
-def _ask_in_order(endpoint: Endpoint, requests: Sequence[bytes], order: list[int], clients: int) -> list[Answer]:
+def _ask_in_order(endpoint: Endpoint, questions: Questions, order: list[int], clients: int) -> list[Answer]:
     """Send the requests in `order`; return the answers in the requests' own order."""
-    answers = dict(zip(order, ask(endpoint, [requests[i] for i in order], clients=clients), strict=True))
+    requests = [questions.requests[i] for i in order]
+    answers = dict(zip(order, ask(endpoint, requests, clients=clients, protocol=questions.protocol), strict=True))
     return [answers[i] for i in range(len(requests))]
 
 
@@ -101,12 +88,18 @@ def _compare(
     rows = [i for i, a in enumerate(answers) if not a.error]
     if not rows:
         raise ServerTrouble(f"no request of the live parity was answered; the first said: {answers[0].error}")
-    decoded = [infer_response(answers[i].body, answers[i].header_length) for i in rows]
+    decoded = [questions.decode(answers[i]) for i in rows]
     served, problems = join_rows(decoded, [1] * len(rows))
     reference = {name: array[rows] for name, array in questions.reference.items()}
     labels = questions.labels[rows] if questions.labels is not None else None
     asked_for = {name: array for name, array in served.items() if name in reference}
     return questions.comparing(reference, asked_for, tolerance, task=task, labels=labels, problems=problems)
+
+
+def watch_statistics(endpoint: Endpoint, batching: tuple[str, ...]) -> Callable[[], tuple[BatchEvidence, ...]]:
+    """Executions by batch size since now, by Triton's statistics."""
+    before = snapshot(endpoint, batching)
+    return lambda: _evidence(before, snapshot(endpoint, batching))
 
 
 def _evidence(before: Any, after: Any) -> tuple[BatchEvidence, ...]:
@@ -118,6 +111,8 @@ def _evidence(before: Any, after: Any) -> tuple[BatchEvidence, ...]:
 
 
 def _has_batched(evidence: BatchEvidence) -> bool:
+    if evidence.mean_rows is not None:
+        return evidence.mean_rows >= ROWS_NEEDED
     return sum(int(size) > 1 for size in evidence.executions) >= BATCH_SIZES_NEEDED
 
 
@@ -134,6 +129,8 @@ def _outcome(
         names = ", ".join(idle)
         return (
             "INVALID",
-            f"{names} did not execute at {BATCH_SIZES_NEEDED} batch sizes above 1, so batching is unproven",
+            f"{names} did not execute at {BATCH_SIZES_NEEDED} batch sizes above 1, so batching is unproven"
+            if all(e.mean_rows is None for e in evidence)
+            else f"{names} did not decode {ROWS_NEEDED:g} sequences in one step on average, so batching is unproven",
         )
     return "PASS", "every answer equals the reference of its own input while the server was batching"

@@ -12,6 +12,7 @@ from pathlib import Path
 from time import perf_counter
 
 from toolkit.errors import ServerTrouble, UsageError
+from toolkit.families import FAMILIES
 from toolkit.load.measurement import Measurement
 from toolkit.load.pattern import Arrival, Concurrency, Load, RequestRate
 from toolkit.load.request_records import read_records
@@ -22,7 +23,7 @@ from toolkit.serve.server import Endpoint
 from toolkit.tune.decision import Decision
 from toolkit.tune.max_rate import MaxRate, max_rate
 from toolkit.tune.max_rate_probe import Observation, observation_of
-from toolkit.workflow.measure import MEASUREMENT, RECORDS, Driving, measure_into, trial_key
+from toolkit.workflow.measure import MEASUREMENT, RECORDS, Driving, driving_of, measure_into, trial_key
 from toolkit.workflow.report import DECISION, write_report
 from toolkit.workflow.requests import write_requests
 from toolkit.workflow.runs import MANIFEST, Progress, finish_run, locked, new_run, read_manifest, run_from_text
@@ -76,7 +77,9 @@ def run_max_rate(asked: Asked, *, command: str, root: Path, progress: Progress) 
     with serving(of_run[1] if of_run else spec.repository, endpoint, progress) as server:
         target = of_run[0] if of_run else target_from_model(server, spec, slo)
         if not target.subject.slo.criteria:
-            raise UsageError("there is no SLO to hold", mend="--slo p99=20ms")
+            raise UsageError("there is no SLO to hold", mend="--slo p99=20ms, or --slo ttft=200ms,tpot=50ms")
+        driving = driving_of(FAMILIES.get(target.subject.family), spec.driving)
+        asked = replace(asked, target=replace(spec, driving=driving))
         return _searched(server, target, asked, command=command, root=root, progress=progress)
 
 

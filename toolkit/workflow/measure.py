@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toolkit.errors import ServerTrouble
+from toolkit.families.family import Family
 from toolkit.load.certify.store import certificate_here
 from toolkit.load.connection import WireProtocol
 from toolkit.load.engine import TIMEOUT_S
@@ -39,6 +40,15 @@ class Driving:
     protocol: WireProtocol = "http"
     processes: int = 1
     timeout_s: float = TIMEOUT_S
+
+
+def driving_of(family: Family | None, driving: Driving | None = None) -> Driving:
+    """How an entry of a family is driven: as asked for, but in streams where the family is asked in these."""
+    driving = driving or Driving()
+    if family is None or family.asking is None:
+        return driving
+    protocol = driving.protocol if driving.protocol == "grpc-stream" else family.asking.protocol
+    return replace(driving, protocol=protocol, timeout_s=max(driving.timeout_s, family.asking.timeout_s))
 
 
 MEASUREMENT, RECORDS = "measurement.json", "records.npz"

@@ -13,13 +13,14 @@ from typing import Any
 from toolkit.errors import ConfigurationError
 from toolkit.export.arrays import read_arrays
 from toolkit.export.made_arrays import ARRAYS_FILE
+from toolkit.families.asking import Asked, Questions
 from toolkit.load.connection import WireProtocol
 from toolkit.poc import Poc
 from toolkit.records import write_bytes
+from toolkit.repository.model_config import ModelConfig, config_data
 from toolkit.repository.pipeline import PipelineStep
 from toolkit.serve.wire import generate_request, infer_request
 from toolkit.serve.wire_grpc import infer_message
-from toolkit.workflow.live_parity import Questions
 
 Arrays = Mapping[str, Any]
 
@@ -80,8 +81,10 @@ def questions_folder(poc: Poc, folders: Mapping[str, Path]) -> Path:
     return folders[poc.file.questions or poc.model]
 
 
-def sample_requests(poc: Poc, folder: Path, count: int) -> tuple[bytes, ...]:
-    """The first `count` questions as requests to the measured entry."""
+def sample_requests(poc: Poc, folder: Path, count: int, entry: ModelConfig) -> tuple[bytes, ...]:
+    """The first `count` questions as requests to the measured entry; where the family has a workload, all of that."""
+    if (asking := poc.family.asking) is not None:
+        return asking.requests(asked_entry(poc, entry, folder), poc.file.workload, asking.protocol)
     if poc.file.questions:
         inputs, _, _ = _asked(poc, folder)
         return requests_from(poc.measured, {name: array[:count] for name, array in inputs.items()})
@@ -118,8 +121,16 @@ def _asked(poc: Poc, folder: Path) -> tuple[dict[str, Any], dict[str, Any], Any]
     return inputs, answers, arrays.get("label")
 
 
-def questions_of(poc: Poc, artifact: Path) -> Questions:
+def asked_entry(poc: Poc, entry: ModelConfig, folder: Path) -> Asked:
+    """The measured entry as its family asks it."""
+    assert poc.family.asking is not None
+    return poc.family.asking.entry(config_data(entry), folder)
+
+
+def questions_of(poc: Poc, artifact: Path, entry: ModelConfig) -> Questions:
     """What live parity asks: the questions of poc.yaml, else the labelled held-out samples, else the exporter's."""
+    if poc.family.asking is not None:
+        return poc.family.asking.questions(asked_entry(poc, entry, artifact), artifact)
     if poc.file.questions:
         inputs, answers, labels = _asked(poc, artifact)
         requests = requests_from(poc.measured, inputs)

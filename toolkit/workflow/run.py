@@ -11,7 +11,7 @@ from toolkit.artifact import read_artifact
 from toolkit.environment import environment_here
 from toolkit.poc import Poc
 from toolkit.records import step, to_data, write_json, write_text
-from toolkit.repository.entry import read_entries
+from toolkit.repository.entry import RepositoryEntry, read_entries
 from toolkit.repository.pipeline import composing_models
 from toolkit.serve.server import Endpoint
 from toolkit.tune.decision import Decision
@@ -20,6 +20,7 @@ from toolkit.workflow.deploy import deploy_run
 from toolkit.workflow.index_recall import measure_recall
 from toolkit.workflow.jobs import Job, Watch, do_jobs, embedded, trial_jobs
 from toolkit.workflow.live_parity import check_live_parity
+from toolkit.workflow.measure import driving_of
 from toolkit.workflow.report import decide_run, write_report
 from toolkit.workflow.requests import questions_folder, questions_of, sample_requests, write_requests
 from toolkit.workflow.runs import RESOLVED, Progress, Subject, finish_run, locked, new_run, resumable_run
@@ -92,24 +93,26 @@ def _write_resolved(run: Path, poc: Poc) -> None:
 def _jobs(poc: Poc, run: Path, repository: Path, folders: dict[str, Path]) -> tuple[Job, ...]:
     """Live parity under the first configuration, then every candidate at every load."""
     entries, questions = read_entries(repository), questions_folder(poc, folders)
-    batching = tuple(e.name for e in entries if e.config.max_batch_size > 1 and not composing_models(e.config))
+    batching = tuple(e.name for e in entries if _batches(poc, e))
+    measured = next(e.config for e in entries if e.name == poc.measured)
     served = [(e.name, e.artifact_sha256, e.config) for e in entries]
 
     def keep_requests(folder: Path) -> None:
-        write_requests(folder, sample_requests(poc, questions, PAYLOADS))
+        write_requests(folder, sample_requests(poc, questions, PAYLOADS, measured))
 
     def parity(endpoint: Endpoint, folder: Path) -> None:
         live = check_live_parity(
             endpoint,
             batching,
-            questions_of(poc, questions),
+            questions_of(poc, questions, measured),
             clients=poc.file.parity.clients,
             tolerance=poc.file.models[poc.model].export.tolerance,
             task=poc.family.task,
         )
         write_json(folder / "live.json", live)
 
-    requests = step(run, "requests", {"questions": questions.name, "served": served}, keep_requests)
+    asked = {"questions": questions.name, "served": served, "workload": poc.file.workload}
+    requests = step(run, "requests", asked, keep_requests)
     first = Job(
         key="parity",
         inputs={"served": served, "options": poc.file.parity, "environment": environment_here()},
@@ -119,8 +122,22 @@ def _jobs(poc: Poc, run: Path, repository: Path, folders: dict[str, Path]) -> tu
     )
     recalls = tuple(_recall_job(poc, entry, folders, served) for entry in poc.served_indexes)
     subject = _subject(poc)
-    trials = trial_jobs(run, subject.models, requests, subject.candidates, subject.loads, depends_on=served)
+    trials = trial_jobs(
+        run,
+        subject.models,
+        requests,
+        subject.candidates,
+        subject.loads,
+        depends_on=served,
+        driving=driving_of(poc.family),
+    )
     return first, *recalls, *trials
+
+
+def _batches(poc: Poc, entry: RepositoryEntry) -> bool:
+    """Whether live parity has to see that an entry batched."""
+    is_asked = poc.family.asking is not None and entry.name == poc.measured
+    return is_asked or (entry.config.max_batch_size > 1 and not composing_models(entry.config))
 
 
 def _recall_job(poc: Poc, entry: str, folders: dict[str, Path], served: object) -> Job:

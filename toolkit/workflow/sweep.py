@@ -14,6 +14,8 @@ from typing import Any
 
 from toolkit.errors import ServerTrouble, UsageError
 from toolkit.export.arrays import read_arrays
+from toolkit.families import FAMILIES, family_of_entry
+from toolkit.families.family import Family
 from toolkit.load.drift import Drift
 from toolkit.load.loadgen import ScenarioResult
 from toolkit.load.loadgen_scenario import Scenario
@@ -28,7 +30,7 @@ from toolkit.serve.server import Endpoint, is_on_loopback
 from toolkit.tensor import BATCH, Signature, TensorSpec, random_tensor, tensor_from_text
 from toolkit.tune.decision import Candidate, Point
 from toolkit.workflow.jobs import Job, already_there, do_jobs, trial_jobs
-from toolkit.workflow.measure import Driving, drift_key
+from toolkit.workflow.measure import Driving, drift_key, driving_of
 from toolkit.workflow.referee import Engine, referee_for, referee_points, with_referee
 from toolkit.workflow.report import decide_run, drift_of, trials_of, write_report
 from toolkit.workflow.requests import read_requests, requests_from, write_requests
@@ -57,6 +59,7 @@ class Sweep:
 
     `drift_check`: of several loads the first is measured again at the end. `resume`: go on with the newest sweep of
     the same model, loads and requests. `scenario`: LoadGen decides what is sent when, and there are no other loads.
+    `workload`, `tokenizer`: of an entry that generates text, what is sent, and the folder that counts its tokens.
     `engine`: who drives each closed loop once more after us, ourselves alone by default.
     """
 
@@ -71,6 +74,8 @@ class Sweep:
     resume: bool = False
     scenario: Scenario | None = None
     engine: Engine = "toolkit"
+    workload: str | None = None
+    tokenizer: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +119,7 @@ def run_sweep(spec: Sweep, loads: Sequence[Load], *, command: str, root: Path, p
     of_run = target_from_run(run_from_text(spec.target, root), slo) if is_run else None
     with serving(of_run[1] if of_run else spec.repository, endpoint, progress) as server:
         target = of_run[0] if of_run else target_from_model(server, spec, slo)
+        spec = replace(spec, driving=driving_of(FAMILIES.get(target.subject.family), spec.driving))
         return _measured(server, target, spec, loads, command=command, root=root, progress=progress)
 
 
@@ -212,11 +218,28 @@ def target_from_model(endpoint: Endpoint, spec: Sweep, slo: Slo | None) -> Targe
         candidates=(),
         loads=(),
     )
+    family = family_of_entry(config)
+    if family is not None and spec.samples is None and not spec.inputs:
+        return Target(subject=replace(subject, family=family.name), requests=_workload_requests(family, config, spec))
+    if spec.workload is not None:
+        raise UsageError(
+            f"{spec.target} does not generate text, so it has no workload", mend="give --samples or --input"
+        )
     arrays = read_arrays(spec.samples) if spec.samples else None
     if arrays is None:
         given = tuple(tensor_from_text(t) for t in spec.inputs)
         arrays = seeded_inputs(model_signature(endpoint, spec.target), given, PAYLOADS)
     return Target(subject=subject, requests=requests_from(spec.target, arrays, spec.driving.protocol))
+
+
+def _workload_requests(family: Family, config: dict[str, Any], spec: Sweep) -> tuple[bytes, ...]:
+    """Requests by the workload that was asked for; tokens are counted by the entry's own tokenizer where it is here."""
+    assert family.asking is not None
+    own = spec.repository / spec.target / "1"
+    folder = spec.tokenizer or (own if spec.url is None and own.is_dir() else None)
+    protocol = driving_of(family, spec.driving).protocol
+    workload = family.asking.workload(spec.workload) if spec.workload else {}
+    return family.asking.requests(family.asking.entry(config, folder), workload, protocol)
 
 
 def served_config(endpoint: Endpoint, model: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolkit.load.event_stream import Events, is_error
+from toolkit.serve.event_stream import Events, is_error
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,215 @@
+"""Language models: a prompt in, tokens out, one response each. What a reader feels is measured by TTFT, TPOT and ITL.
+
+Parity is by greedy tokens: equal up to the first step at which the original's two best logits are closer than TIE,
+since rounding decides from there on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolkit.errors import ConfigurationError
+from toolkit.export.arrays import read_arrays
+from toolkit.export.parity import BatchEvidence, ParityResult, TaskMetric, TaskResult, Tolerance, compare
+from toolkit.families.asking import Asked, Asking, Questions
+from toolkit.families.family import Family
+from toolkit.families.prompts import texts_of, tokenizer_in
+from toolkit.load.ask import Answer
+from toolkit.load.connection import WireProtocol
+from toolkit.load.server_metrics import Sample, read_metrics
+from toolkit.load.workload import prompts_of, workload_data_from_text, workload_from_data
+from toolkit.serve.event_stream import DONE, Events
+from toolkit.serve.generation import Sampling, generates_text, generation_request, input_names, piece_from_event
+from toolkit.serve.server import Endpoint
+from toolkit.serve.wire import Array, generate_request
+from toolkit.serve.wire_grpc import infer_message
+
+TIE = 1e-4
+#: What the exporter leaves of the original: texts, greedy tokens, and how far apart the two best logits were.
+REFERENCE, PROMPTS = "reference.npz", "prompts.json"
+TOKENS, MARGINS = "token_ids", "margins"
+#: Counters of our backend: iterations of its loop, and the sequences that these decoded, one for each.
+ITERATIONS, ROWS = "onnxruntime_llm_iterations", "onnxruntime_llm_decoded_rows"
+#: Behind the last token of a sequence.
+NONE = -1
+
+
+def kv_bytes_per_token(config: Mapping[str, Any], bytes_per_element: int = 2) -> int:
+    """What one token adds to the key-value cache: 2 * layers * key-value heads * head size * bytes of an element.
+
+    config: that of Hugging Face. Raises ConfigurationError where it does not tell.
+    """
+    try:
+        heads = int(config["num_attention_heads"])
+        size = int(config.get("head_dim") or int(config["hidden_size"]) // heads)
+        layers, kv_heads = int(config["num_hidden_layers"]), int(config.get("num_key_value_heads") or heads)
+    except (KeyError, TypeError, ValueError) as err:
+        raise ConfigurationError(f"the model's config.json does not tell the size of its cache: {err}") from err
+    return 2 * layers * kv_heads * size * bytes_per_element
+
+
+def entry_of(config: Mapping[str, Any], folder: Path | None) -> Asked:
+    """The entry of a ModelConfig; `folder` holds its tokenizer where that is at hand."""
+    stated = config.get("parameters", {}).get("max_length", {})
+    length = stated.get("string_value") if isinstance(stated, Mapping) else stated
+    return Asked(
+        name=str(config["name"]),
+        inputs=input_names(config),
+        context=int(length) if length else None,
+        folder=folder,
+    )
+
+
+def requests_of(entry: Asked, workload: Mapping[str, Any], protocol: WireProtocol) -> tuple[bytes, ...]:
+    """The requests of a workload, greedy and as long as it says. Raises UsageError and ConfigurationError."""
+    prompts = prompts_of(workload_from_data(workload, "workload"))
+    texts = texts_of(prompts, tokenizer_in(entry.folder), context=entry.context)
+    return tuple(
+        _request(entry, text, Sampling(max_tokens=prompt.output_tokens, ignore_eos=True), protocol)
+        for text, prompt in zip(texts, prompts, strict=True)
+    )
+
+
+def _request(entry: Asked, text: str, sampling: Sampling, protocol: WireProtocol, *, details: bool = False) -> bytes:
+    said = generation_request(text, sampling, entry.inputs, details=details)
+    if protocol == "grpc-stream":
+        return infer_message(entry.name, {name: _tensor(value) for name, value in said.items()})
+    return generate_request(entry.name, said, host="localhost")
+
+
+def _tensor(value: Any) -> Array:
+    if isinstance(value, str):
+        return np.array([value.encode()], dtype=object)
+    if isinstance(value, list):
+        return np.array([v.encode() for v in value], dtype=object)
+    return np.array([value], dtype={bool: np.bool_, int: np.int32, float: np.float32}[type(value)])
+
+
+def questions_of(entry: Asked, artifact: Path) -> Questions:
+    """The exporter's prompts, greedily, each with another length, so that some join while others go on."""
+    arrays, prompts = read_arrays(artifact / REFERENCE), json.loads((artifact / PROMPTS).read_text())
+    longest = arrays["tokens"].shape[1]
+    asked = [max(1, longest - number % 4 * longest // 8) for number in range(len(prompts))]
+    cut = np.arange(longest) < np.array(asked)[:, None]
+    reference = {
+        TOKENS: np.where(cut, arrays["tokens"], NONE).astype(np.int32),
+        MARGINS: np.where(cut, arrays["margins"], np.inf),
+    }
+    requests = tuple(
+        _request(entry, text, Sampling(max_tokens=count, ignore_eos=True), "sse", details=True)
+        for text, count in zip(prompts, asked, strict=True)
+    )
+    return Questions(
+        requests=requests,
+        reference=reference,
+        comparing=compare_tokens,
+        protocol="sse",
+        decode=partial(tokens_of, steps=longest),
+        watch=watch_iterations,
+    )
+
+
+def tokens_of(answer: Answer, *, steps: int) -> dict[str, Array]:
+    """The tokens of a streamed answer [1, steps + 1], padded with NONE, so that one too many shows.
+
+    Raises ServerTrouble for an error within the stream.
+    """
+    events = [event for event in Events().complete_with(answer.body) if event != DONE]
+    ids = [token for event in events for token in piece_from_event(event).token_ids][: steps + 1]
+    return {TOKENS: np.array([ids + [NONE] * (steps + 1 - len(ids))], dtype=np.int32)}
+
+
+def compare_tokens(
+    reference: Mapping[str, Array],
+    answers: Mapping[str, Array],
+    tolerance: Tolerance | None = None,
+    *,
+    task: TaskMetric | None = None,
+    labels: Array | None = None,
+    problems: Mapping[str, str] | None = None,
+) -> ParityResult:
+    """Compare tokens [prompts, steps], padded with NONE, up to each prompt's first tie; the reason has the counts."""
+    expected = np.pad(reference[TOKENS], ((0, 0), (0, 1)), constant_values=NONE)
+    ties = np.pad(reference[MARGINS] < TIE, ((0, 0), (0, 1)))
+    if problems or TOKENS not in answers or answers[TOKENS].shape != expected.shape:
+        return compare({TOKENS: expected}, answers, tolerance, problems=problems)
+    counts = np.cumsum(ties, axis=1) == 0
+    differs = (expected != answers[TOKENS]) & counts
+    wrong = differs.any(axis=1)
+    compared = int((counts & (expected != NONE)).sum())
+    first = int(wrong.argmax()) if wrong.any() else None
+    said = (
+        f"{compared} greedy tokens of {len(expected)} prompts compared, {int(wrong.sum())} prompts differ, "
+        f"{int(ties.any(axis=1).sum())} end in a tie"
+    )
+    reasons = [] if first is None else [f"prompt {first} differs at token {int(differs[first].argmax())}"]
+    reasons += [] if compared else ["nothing was compared"]
+    return ParityResult(
+        passed=not reasons,
+        reason="; ".join([*reasons, said]),
+        samples=len(expected),
+        batch_sizes=(),
+        outputs=(),
+        task=TaskResult(
+            metric="prompts continued alike",
+            reference=1.0,
+            answers=1.0 - float(wrong.mean()),
+            samples=len(expected),
+            disagreements=int(wrong.sum()),
+        ),
+    )
+
+
+def watch_iterations(endpoint: Endpoint, entries: tuple[str, ...]) -> Callable[[], tuple[BatchEvidence, ...]]:
+    """How many sequences an iteration of the backend decoded since now, on average, by its own counters."""
+    before = read_metrics(endpoint.metrics)
+
+    def since() -> tuple[BatchEvidence, ...]:
+        after = read_metrics(endpoint.metrics)
+        return tuple(_evidence(before, after, entry) for entry in entries)
+
+    return since
+
+
+def _evidence(before: tuple[Sample, ...], after: tuple[Sample, ...], entry: str) -> BatchEvidence:
+    iterations, rows = (_total(after, name, entry) - _total(before, name, entry) for name in (ITERATIONS, ROWS))
+    mean = rows / iterations if iterations else 0.0
+    return BatchEvidence(model=entry, executions={}, mean_rows=mean)
+
+
+def _total(samples: tuple[Sample, ...], name: str, entry: str) -> float:
+    return sum(s.value for s in samples if s.name == name and s.labels.get("model") == entry)
+
+
+def _decide(outputs: Mapping[str, Array]) -> Array:
+    return outputs[TOKENS]
+
+
+def _share_equal(decisions: Array, labels: Array) -> float:
+    return float((decisions == labels).all(axis=-1).mean())
+
+
+LLM = Family(
+    name="llm",
+    inference="generation",
+    task=TaskMetric(name="continued alike", decide=_decide, score=_share_equal),
+    encoders={},
+    slo="ttft=500ms,tpot=100ms",
+    max_batch_size=0,
+    compare=compare_tokens,
+    asking=Asking(
+        protocol="sse",
+        timeout_s=120.0,
+        recognises=generates_text,
+        entry=entry_of,
+        requests=requests_of,
+        questions=questions_of,
+        workload=workload_data_from_text,
+    ),
+)
