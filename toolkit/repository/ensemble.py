@@ -1,14 +1,18 @@
 """What is wrong with an ensemble: pure checks of its tensor maps against the configs of its models.
 
-In: the ModelConfig of an ensemble and those of the models by name. Out: one sentence for each thing that Triton would
-refuse at load or that would fail at the first request. This module knows no files.
+In: the ModelConfig of an ensemble, or of the same pipeline as Business Logic Scripting, and those of the models by
+name. Out: one sentence for each thing that Triton would refuse at load or that would fail at the first request. This
+module knows no files.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from toolkit.errors import ConfigurationError
+from toolkit.records import from_data
 from toolkit.repository.model_config import ModelConfig, ModelEnsembling, ModelInput, ModelOutput
 
 
@@ -31,9 +35,31 @@ class Port:
         return f"{self.model.name}.{self.tensor.name}"
 
 
+#: The parameter in which a pipeline as Business Logic Scripting keeps its steps, as JSON of the ensemble's field.
+SCHEDULING = "ensemble_scheduling"
+
+
+def scheduling_of(config: ModelConfig) -> ModelEnsembling | None:
+    """The steps of an ensemble, or of the same pipeline as Business Logic Scripting; None for any other model.
+
+    Raises ConfigurationError for a parameter that holds no steps.
+    """
+    parameter = config.parameters.get(SCHEDULING) if config.backend == "python" else None
+    if config.ensemble_scheduling or parameter is None:
+        return config.ensemble_scheduling
+    where = f"'{config.name}': parameter {SCHEDULING}"
+    try:
+        data = json.loads(parameter.string_value)
+    except ValueError as err:
+        raise ConfigurationError(f"{where} is not JSON: {err}") from err
+    scheduling: ModelEnsembling = from_data(ModelEnsembling, data, where)
+    return scheduling
+
+
 def composing_models(config: ModelConfig) -> tuple[str, ...]:
-    """The models behind an ensemble, each once, in its order; none for any other model."""
-    steps = config.ensemble_scheduling.step if config.ensemble_scheduling else ()
+    """The models behind a pipeline, each once, in its order; none for any other model. Raises as `scheduling_of`."""
+    scheduling = scheduling_of(config)
+    steps = scheduling.step if scheduling else ()
     return tuple(dict.fromkeys(s.model_name for s in steps))
 
 
@@ -56,11 +82,12 @@ def ports(
 
 def ensemble_problems(config: ModelConfig, models: Mapping[str, ModelConfig]) -> tuple[str, ...]:
     """What Triton would refuse about an ensemble, given the configs of its models: one sentence each."""
-    if config.ensemble_scheduling is None:
+    scheduling = scheduling_of(config)
+    if scheduling is None:
         return ()
-    takers, makers = ports(config.ensemble_scheduling, models)
+    takers, makers = ports(scheduling, models)
     return (
-        *_step_problems(config, config.ensemble_scheduling, models),
+        *_step_problems(config, scheduling, models),
         *_closure_problems(config, takers, makers),
         *_type_problems(config, takers, makers),
         *_order_problems(takers, makers),

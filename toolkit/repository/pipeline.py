@@ -1,32 +1,40 @@
-"""Ensembles: entries of a repository wired by their tensors.
+"""Pipelines: entries of a repository wired by their tensors, as an ensemble or as Business Logic Scripting (BLS).
 
-In: a Pipeline, whose models are in the repository already. Out: the entry of an ensemble, its types and dims taken
-from the composing entries, and a RepositoryError where the tensors do not close.
+In: a Pipeline, whose models are in the repository already. Out: its entry, types and dims taken from the composing
+entries, and a RepositoryError where the tensors do not close.
 This module does not know what the models compute.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from toolkit.errors import RepositoryError
 from toolkit.records import digest_of_value, write_bytes
 from toolkit.repository.config import ModelConfig
 from toolkit.repository.defaults import LATEST
-from toolkit.repository.ensemble import Port, composing_models, ensemble_problems, ports
+from toolkit.repository.ensemble import SCHEDULING, Port, composing_models, ensemble_problems, ports
 from toolkit.repository.entry import write_description
 from toolkit.repository.model_config import (
+    ModelDynamicBatching,
     ModelEnsembling,
     ModelEnsemblingStep,
     ModelInput,
+    ModelInstanceGroup,
     ModelOutput,
+    ModelParameter,
     ModelResponseCache,
+    config_data,
 )
 from toolkit.repository.provenance import Provenance
-from toolkit.repository.publish import building
+from toolkit.repository.publish import building, copy_file
 from toolkit.repository.read import RepositoryEntry, read_entry
+from toolkit.repository.step import MODEL_FILE, STEPS
 
 __all__ = ["Pipeline", "PipelineStep", "add_pipeline", "composing_models", "config_from_pipeline"]
 
@@ -46,7 +54,8 @@ class Pipeline:
 
     Its inputs are the tensors that no step makes, its outputs those that no step takes; name them in `inputs` and
     `outputs` to have that checked, or to show a tensor in between as well. Without `max_batch_size` it is the smallest
-    of the steps'.
+    of the steps'. An ensemble is scheduled by the server itself; as Business Logic Scripting a python-backend model
+    calls the same steps, once for all requests of a batch.
     """
 
     name: str
@@ -54,10 +63,11 @@ class Pipeline:
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     max_batch_size: int | None = None
+    kind: Literal["ensemble", "bls"] = "ensemble"
 
 
 def add_pipeline(repository: Path, pipeline: Pipeline, *, replace: bool = False) -> RepositoryEntry:
-    """Add the ensemble entry of a pipeline; labels of the composing entries are carried to its outputs.
+    """Add the entry of a pipeline; labels of the composing entries are carried to its outputs.
 
     Raises RepositoryError that names every tensor or model that does not fit, and as `add_artifact`.
     """
@@ -72,12 +82,14 @@ def add_pipeline(repository: Path, pipeline: Pipeline, *, replace: bool = False)
     with building(repository, pipeline.name, replace=replace) as version:
         for filename, content in labels.items():
             write_bytes(version.parent / filename, content)
+        if pipeline.kind == "bls":
+            copy_file(STEPS / "bls" / MODEL_FILE, version / MODEL_FILE)
         write_description(version, pipeline.name, config, provenance)
     return read_entry(repository / pipeline.name)
 
 
 def config_from_pipeline(pipeline: Pipeline, models: Mapping[str, ModelConfig]) -> ModelConfig:
-    """The ensemble's config, given the configs of its models. Raises RepositoryError when it does not close."""
+    """The pipeline's config, given the configs of its models. Raises RepositoryError when it does not close."""
     scheduling = ModelEnsembling(
         step=tuple(
             ModelEnsemblingStep(model_name=s.model, model_version=-1, input_map=s.inputs, output_map=s.outputs)
@@ -105,7 +117,22 @@ def config_from_pipeline(pipeline: Pipeline, models: Mapping[str, ModelConfig]) 
     if problems:
         listed = "".join(f"\n  - {p}" for p in problems)
         raise RepositoryError(f"pipeline '{pipeline.name}' does not close:{listed}", mend="correct its tensor maps")
-    return config
+    return _as_bls(config, scheduling) if pipeline.kind == "bls" else config
+
+
+def _as_bls(config: ModelConfig, scheduling: ModelEnsembling) -> ModelConfig:
+    """The same pipeline as a python-backend model. Two instances: one is blocked while the models behind it work."""
+    batching = ModelDynamicBatching(max_queue_delay_microseconds=0) if config.max_batch_size > 0 else None
+    return dataclasses.replace(
+        config,
+        platform="",
+        backend="python",
+        default_model_filename=MODEL_FILE,
+        ensemble_scheduling=None,
+        instance_group=(ModelInstanceGroup(count=2, kind="KIND_CPU"),),
+        dynamic_batching=batching,
+        parameters={SCHEDULING: ModelParameter(string_value=json.dumps(config_data(scheduling)))},
+    )
 
 
 def _own_dims(port: Port, max_batch_size: int) -> tuple[int, ...]:

@@ -205,6 +205,7 @@ def _steps(run: Path, models: tuple[str, ...]) -> tuple[PipelineStep, ...]:
 
 def _step(entry: RepositoryEntry, entries: Mapping[str, RepositoryEntry]) -> PipelineStep:
     if composing_models(entry.config):
-        return PipelineStep(name=entry.name, backend="ensemble", role="the pipeline that a customer calls")
+        backend = entry.config.backend or "ensemble"
+        return PipelineStep(name=entry.name, backend=backend, role="the pipeline that a customer calls")
     role = "a preparing step" if entry.config.backend == "python" else "the exported model"
     return PipelineStep(name=entry.name, backend=entry.config.backend, role=role)

@@ -71,7 +71,9 @@ def run_poc(
 
 
 def _subject(poc: Poc) -> Subject:
-    stages = tuple(s.model for s in poc.file.pipeline.steps) if poc.file.pipeline else ()
+    # The statistics of a BLS model hold the whole time of the models that it calls, queues too; an ensemble's do not.
+    is_ensemble = poc.file.pipeline is not None and poc.file.pipeline.kind == "ensemble"
+    stages = tuple(s.model for s in poc.file.pipeline.steps) if poc.file.pipeline and is_ensemble else ()
     return Subject(
         title=poc.file.title,
         family=poc.family.name,

@@ -1,0 +1,1 @@
+"""A pipeline of other models, called as Business Logic Scripting."""
