@@ -10,6 +10,7 @@ from toolkit.errors import MissingDependency
 #: import name -> the extra of pyproject.toml that brings it.
 EXTRA_OF = {
     "altair": "report",
+    "cuvs": "cuvs",
     "docker": "docker",
     "faiss": "recsys",
     "fsspec": "delivery",

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from toolkit.errors import ConfigurationError, ModelRefused, UsageError
+from toolkit.artifact import read_artifact, write_artifact
+from toolkit.environment import gpus_here, package_version
+from toolkit.errors import ConfigurationError, EnvironmentProblem, MissingDependency, ModelRefused, UsageError
 from toolkit.index.recall import mean_interval, recall
 from toolkit.index.spec import EFFORTS, Flat, Hnsw, Ivf, IvfPq, factory_text, spec_from_kind
 from toolkit.index.vectors import clustered_vectors
+from toolkit.index.warnings import unequal_lengths
+from toolkit.records import digest_of_files
 
 pytest.importorskip("faiss", reason="indexes need the `recsys` extra")
 import faiss
 
-from toolkit.index.build import INDEX_FILE, Searcher, build_index, exact_neighbours, read_built
+from toolkit.index.build import Searcher, build_index, exact_neighbours, files_of, read_built
+from toolkit.index.faiss_index import FILE
 
 faiss.omp_set_num_threads(1)  # threads that wait for each other are slow where tests run side by side
 DATA = clustered_vectors(4000, 16, queries=50, clusters=40, seed=1)
@@ -36,7 +42,7 @@ def test_an_index_finds_what_exact_search_finds(tmp_path: Path, kind: str, metri
     if kind == "flat":
         np.testing.assert_allclose(scores, distances, rtol=1e-4, atol=1e-4)
     assert read_built(tmp_path) == built
-    assert built.count == 4000 and built.index_bytes == (tmp_path / INDEX_FILE).stat().st_size
+    assert built.count == 4000 and built.index_bytes == (tmp_path / FILE).stat().st_size
 
 
 def test_exact_search_is_what_numpy_says() -> None:
@@ -118,6 +124,64 @@ def test_what_cannot_be_searched(tmp_path: Path) -> None:
         searcher.search(DATA.values[:1], 0, 0)
     with pytest.raises(UsageError, match="for an index of 16 dimensions"):
         searcher.search(DATA.values[:1, :8], 1, 0)
-    (tmp_path / "i" / INDEX_FILE).write_bytes(b"IxXX")
+    with pytest.raises(UsageError, match="k is -2"):
+        searcher.search(DATA.values[:1], -2, 0)
+    (tmp_path / "i" / FILE).write_bytes(b"IxXX")
     with pytest.raises(ConfigurationError, match="digest"):
         Searcher(tmp_path / "i")
+
+
+def test_an_index_of_another_version_is_refused(tmp_path: Path) -> None:
+    build_index(DATA.values[:50], Flat(), tmp_path, name="items")
+    artifact = read_artifact(tmp_path)
+    (tmp_path / FILE).write_bytes(b"Ix99" + bytes(64))
+    write_artifact(tmp_path, replace(artifact, sha256=digest_of_files(tmp_path, files_of(Flat()))))
+    with pytest.raises(ModelRefused, match=r"index\.faiss was written by faiss-cpu .* cannot be read by") as caught:
+        Searcher(tmp_path)
+    assert "build the index again" in caught.value.mend
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "spread", "is_warned"),
+    [
+        ("hnsw", "inner_product", 0.5, True),
+        ("hnsw", "inner_product", 0.0, False),
+        ("hnsw", "l2", 0.5, False),
+        ("ivf", "inner_product", 0.5, False),
+    ],
+)
+def test_a_graph_over_vectors_of_unequal_length_is_warned_of(
+    tmp_path: Path, kind: str, metric: str, spread: float, is_warned: bool
+) -> None:
+    unit = DATA.values / np.linalg.norm(DATA.values, axis=1, keepdims=True)
+    vectors = unit * np.random.default_rng(0).lognormal(0.0, spread, (len(unit), 1))
+    built = build_index(vectors, spec_from_kind(kind, metric), tmp_path, name="items")  # type: ignore[arg-type]
+    assert [w.kind for w in built.warnings] == ["UnequalLengths"] * is_warned
+    assert all("unit length" in w.text and w.figure > w.threshold for w in built.warnings)
+    assert read_built(tmp_path) == built
+
+
+def test_a_vector_without_length_is_told_too() -> None:
+    warning = unequal_lengths(np.zeros((3, 2), dtype=np.float32), Hnsw(metric="inner_product"))
+    assert warning is not None and warning.figure == float("inf")
+
+
+@pytest.mark.skipif(bool(package_version("cuvs-cu12") and gpus_here()), reason="cuVS and a GPU are here")
+@pytest.mark.parametrize("kind", ["cagra", "cuvs_ivf_pq"])
+def test_an_index_of_the_gpu_is_refused_without_one(tmp_path: Path, kind: str) -> None:
+    with pytest.raises((MissingDependency, EnvironmentProblem)) as caught:
+        build_index(DATA.values, spec_from_kind(kind), tmp_path, name="items")
+    assert "poc-toolkit[cuvs]" in caught.value.mend or "--kind hnsw" in caught.value.mend
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not (package_version("cuvs-cu12") and gpus_here()), reason="needs cuVS and an NVIDIA GPU")
+@pytest.mark.parametrize("kind", ["cagra", "cuvs_ivf_pq"])
+@pytest.mark.parametrize("metric", ["l2", "inner_product"])
+def test_an_index_of_the_gpu_finds_what_exact_search_finds(tmp_path: Path, kind: str, metric: str) -> None:
+    spec = spec_from_kind(kind, metric)  # type: ignore[arg-type]
+    built = build_index(DATA.values, spec, tmp_path, name="items", ids=IDS)
+    assert DATA.queries is not None and read_built(tmp_path) == built
+    truth, _ = exact_neighbours(DATA.values, DATA.queries, 10, metric=spec.metric, ids=IDS)
+    ids, _ = Searcher(tmp_path).search(DATA.queries, 10, EFFORTS[kind][-1])
+    assert recall(ids, truth).mean() > (0.5 if kind == "cuvs_ivf_pq" else 0.95)

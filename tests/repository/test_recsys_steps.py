@@ -35,6 +35,7 @@ def test_rows_of_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ({"ids": np.array([1, 1, 2])}, "comes twice"),
         ({"features": np.zeros((3, 5))}, r"shape \[3, 5\].*width 2"),
         ({"ids": np.array([1, 2])}, "2 ids"),
+        ({"features": np.array([[1.0, 2], [np.nan, 0], [0, 1]])}, "the row of id 10 holds a NaN"),
     ],
 )
 def test_a_table_that_does_not_fit(

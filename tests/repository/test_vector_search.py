@@ -15,6 +15,7 @@ from toolkit.index.build import build_index, exact_neighbours
 from toolkit.index.spec import Flat, Hnsw
 from toolkit.index.vectors import clustered_vectors
 from toolkit.repository.entry import RepositoryEntry, add_step
+from toolkit.repository.step import config_from_step
 
 DATA = clustered_vectors(500, 8, queries=20, clusters=10)
 IDS = np.arange(500) + 1000
@@ -78,6 +79,27 @@ def test_an_index_that_is_not_what_the_configuration_says(tmp_path: Path, monkey
     wrong = add_step(tmp_path / "m", "vector_search", name="x", parameters={"dimension": 9}, files=tmp_path / "index")
     with pytest.raises(RuntimeError, match=r"500 vectors of 8 dimensions.*dimension 9"):
         step_model(wrong, monkeypatch)
+
+
+def test_an_index_of_another_version_is_not_loaded(
+    tmp_path: Path, entry: RepositoryEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (entry.path / "1" / "index.faiss").write_bytes(b"Ix99" + bytes(64))
+    with pytest.raises(RuntimeError, match=r"index\.faiss cannot be read by FAISS .*; build it again"):
+        step_model(entry, monkeypatch)
+
+
+@pytest.mark.parametrize("k", [0, -3])
+def test_k_is_a_positive_number(k: int) -> None:
+    with pytest.raises(UsageError, match=f"step vector_search: k is {k}; expected integer"):
+        config_from_step("vector_search", "x", {"dimension": 8, "k": k})
+
+
+def test_a_catalogue_of_one_item(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build_index(DATA.values[:1], Hnsw(), tmp_path / "index", name="items", ids=IDS[:1])
+    one = add_step(tmp_path / "m", "vector_search", name="x", parameters={"dimension": 8}, files=tmp_path / "index")
+    ids, _ = found(step_model(one, monkeypatch).execute([request(DATA.values[:2])])[0])
+    assert ids.tolist() == [[IDS[0]] + [-1] * 9] * 2
 
 
 def test_the_step_needs_its_files(tmp_path: Path) -> None:

@@ -22,7 +22,9 @@ Metric = Annotated[str, typer.Option("--metric", help="l2, or inner_product (of 
 def index_build(
     vectors: Annotated[Path, typer.Argument(help="npy, npz, fvecs, bvecs, ivecs, parquet or ann-benchmarks' hdf5.")],
     output: Annotated[Path, typer.Option("--output", help="The index's folder; must be new.")],
-    kind: Annotated[str, typer.Option("--kind", help="flat, ivf, ivf_pq or hnsw.")] = "hnsw",
+    kind: Annotated[
+        str, typer.Option("--kind", help="flat, ivf, ivf_pq, hnsw; with a GPU and cuVS cagra, cuvs_ivf_pq.")
+    ] = "hnsw",
     metric: Metric = "l2",
     json: Json = False,
 ) -> None:
@@ -31,6 +33,8 @@ def index_build(
 
     built = build_index_from_file(vectors, kind, metric, output)  # type: ignore[arg-type]
     size = f"{built.index_bytes / 2**20:.1f} MiB, built in {built.build_s:.1f} s"
+    for warning in built.warnings:
+        show.err.print(f"{warning.kind}: {warning.text}", markup=False)
     text = f"{output}: {built.factory} over {built.count:,} x {built.dimension}, {size}; recall@10 at most effort: "
     done({"index": output, "built": built}, f"{text}{built.recall_at_most_effort:.4f}", json)
 

@@ -1,7 +1,7 @@
-"""Vectors to an index on disk that was checked against exact search: an Artifact of the format `faiss`.
+"""Vectors to an index on disk that was checked against exact search: an Artifact of the format `faiss` or `cuvs`.
 
-In: vectors, their ids, an IndexSpec. Out: a folder with index.faiss, ids.npy, index.json (how it was built, what it
-costs, what it finds) and artifact.json. Who searches it, and how hard, is not known here.
+In: vectors, their ids, an IndexSpec. Out: a folder with the library's own file, ids.npy, index.json (how it was built,
+what it costs, what it finds) and artifact.json. Who searches it, and how hard, is not known here.
 """
 
 from __future__ import annotations
@@ -9,26 +9,51 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.artifact import Artifact, read_artifact, write_artifact
-from toolkit.environment import environment_here, package_version
+from toolkit.environment import environment_here
 from toolkit.errors import ConfigurationError, ModelRefused, UsageError
 from toolkit.extras import require
+from toolkit.index import cuvs_index, faiss_index
 from toolkit.index.recall import recall
-from toolkit.index.spec import Hnsw, IndexSpec, Metric, factory_text
+from toolkit.index.spec import CuvsSpec, IndexSpec, Metric, factory_text
 from toolkit.index.vectors import Floats, checked_ids, checked_vectors
-from toolkit.records import digest_of_files, read_json, write_bytes, write_json
+from toolkit.index.warnings import IndexWarning, unequal_lengths
+from toolkit.records import digest_of_files, read_json, write_json
 from toolkit.tensor import BATCH, Signature, TensorSpec
 
-INDEX_FILE, IDS_FILE, DESCRIPTION_FILE = "index.faiss", "ids.npy", "index.json"
-FILES = (INDEX_FILE, IDS_FILE)
-FORMAT = "faiss"
+IDS_FILE, DESCRIPTION_FILE = "ids.npy", "index.json"
 #: Queries, taken from the vectors themselves, that a new index is checked with, and how hard it tries then.
 CHECKED, CHECK_EFFORT, CHECK_K = 100, 1 << 12, 10
+
+
+class Library(Protocol):
+    """What a library of indexes offers: a name and a file's name, and an index built, kept, read and searched."""
+
+    NAME: str
+    FILE: str
+
+    def version(self) -> str: ...
+    def build(self, vectors: Floats, spec: IndexSpec) -> Any: ...
+    def save(self, index: Any, path: Path, spec: IndexSpec) -> None: ...
+    def load(self, path: Path, spec: IndexSpec) -> Any: ...
+    def search(
+        self, index: Any, queries: Floats, k: int, spec: IndexSpec, effort: int
+    ) -> tuple[NDArray[np.int64], Floats]: ...
+
+
+def library_of(spec: IndexSpec) -> Library:
+    """The library that builds and searches an index of this kind."""
+    return cuvs_index if isinstance(spec, CuvsSpec) else faiss_index
+
+
+def files_of(spec: IndexSpec) -> tuple[str, str]:
+    """The files of an index, beside its description."""
+    return library_of(spec).FILE, IDS_FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +72,7 @@ class BuiltIndex:
     index_bytes: int
     recall_at_most_effort: float
     library: str
+    warnings: tuple[IndexWarning, ...] = ()
 
 
 def build_index(
@@ -55,22 +81,17 @@ def build_index(
     """Build, check and write an index of `vectors` [count, dimension] into `folder`, which is made.
 
     Raises ModelRefused for vectors or ids that are no good, UsageError for a spec that does not fit them, and
-    MissingDependency without FAISS.
+    MissingDependency without the library, EnvironmentProblem for a GPU's kind without one.
     """
-    faiss = require("faiss")
+    library = library_of(spec)
     vectors = checked_vectors(vectors, name)
     ids = checked_ids(ids, len(vectors), name)
     factory = factory_text(spec, *vectors.shape)
     began = time.perf_counter()
-    index = faiss.index_factory(vectors.shape[1], factory, _metric(faiss, spec.metric))
-    if isinstance(spec, Hnsw):
-        index.hnsw.efConstruction = spec.ef_construction
-    if not index.is_trained:
-        index.train(vectors)
-    index.add(vectors)
+    index = library.build(vectors, spec)
     build_s = time.perf_counter() - began
-    content = faiss.serialize_index(index).tobytes()
-    write_bytes(folder / INDEX_FILE, content)
+    folder.mkdir(parents=True, exist_ok=True)
+    library.save(index, folder / library.FILE, spec)
     np.save(folder / IDS_FILE, ids)
     built = BuiltIndex(
         spec=spec,
@@ -78,9 +99,10 @@ def build_index(
         count=len(vectors),
         dimension=vectors.shape[1],
         build_s=build_s,
-        index_bytes=len(content),
+        index_bytes=(folder / library.FILE).stat().st_size,
         recall_at_most_effort=_checked_recall(index, vectors, spec),
-        library=f"faiss-cpu {package_version('faiss-cpu')}",
+        library=library.version(),
+        warnings=tuple(w for w in (unequal_lengths(vectors, spec),) if w),
     )
     write_json(folder / DESCRIPTION_FILE, built)
     write_artifact(folder, _artifact(folder, name, built))
@@ -89,16 +111,17 @@ def build_index(
 
 def _artifact(folder: Path, name: str, built: BuiltIndex) -> Artifact:
     query = TensorSpec(name="QUERY", dtype="FP32", shape=(BATCH, built.dimension))
+    files = files_of(built.spec)
     found = (("IDS", "INT64"), ("SCORES", "FP32"))
     return Artifact(
         name=name,
-        format=FORMAT,
+        format=library_of(built.spec).NAME,
         precision="fp32",
-        files=FILES,
+        files=files,
         signature=Signature(
             inputs=(query,), outputs=tuple(TensorSpec(name=n, dtype=d, shape=(BATCH, "k")) for n, d in found)
         ),
-        sha256=digest_of_files(folder, FILES),
+        sha256=digest_of_files(folder, files),
         built_on=environment_here().summary(),
     )
 
@@ -106,7 +129,7 @@ def _artifact(folder: Path, name: str, built: BuiltIndex) -> Artifact:
 def read_built(folder: Path) -> BuiltIndex:
     """How the index in `folder` was built. Raises ConfigurationError for another folder or damaged files."""
     artifact = read_artifact(folder)
-    if artifact.format != FORMAT:
+    if artifact.format not in (faiss_index.NAME, cuvs_index.NAME):
         raise ConfigurationError(f"{folder} holds a model of format {artifact.format}, not an index")
     return read_json(folder / DESCRIPTION_FILE, BuiltIndex)
 
@@ -115,16 +138,16 @@ class Searcher:
     """An index in memory; how hard a search tries is a parameter of each call."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the index of an artifact's folder. Raises ConfigurationError, ModelRefused for another FAISS's file."""
-        faiss = require("faiss")
+        """Read the index of a folder. Raises ConfigurationError, and ModelRefused for the file of another version."""
         self.built = read_built(folder)
         self.ids = np.load(folder / IDS_FILE)
+        self._library = library_of(self.built.spec)
+        path = folder / self._library.FILE
         try:
-            self._index: Any = faiss.read_index(str(folder / INDEX_FILE))
+            self._index: Any = self._library.load(path, self.built.spec)
         except RuntimeError as err:
             raise ModelRefused(
-                f"{folder / INDEX_FILE} was written by {self.built.library} and cannot be read by "
-                f"{package_version('faiss-cpu')}",
+                f"{path} was written by {self.built.library} and cannot be read by {self._library.version()}",
                 mend="build the index again: toolkit index build",
             ) from err
 
@@ -137,7 +160,7 @@ class Searcher:
                 f"queries of shape {list(queries.shape)} for an index of {self.built.dimension} dimensions"
             )
         found = min(k, self.built.count)
-        scores, places = self._index.search(queries, found, params=_search_parameters(self.built.spec, effort))
+        places, scores = self._library.search(self._index, queries, found, self.built.spec, effort)
         ids = np.where(places >= 0, self.ids[places], -1)
         missing = ((0, 0), (0, k - found))
         worst = np.inf if self.built.spec.metric == "l2" else -np.inf
@@ -153,28 +176,16 @@ def exact_neighbours(
     """
     faiss = require("faiss")
     found = min(k, len(vectors))
-    scores, places = faiss.knn(queries, vectors, found, metric=_metric(faiss, metric))
+    scores, places = faiss.knn(queries, vectors, found, metric=faiss_index.metric_of(metric))
     named = places if ids is None else ids[places]
     missing = ((0, 0), (0, k - found))
     worst = np.inf if metric == "l2" else -np.inf
     return np.pad(named, missing, constant_values=-1), np.pad(scores, missing, constant_values=worst)
 
 
-def _metric(faiss: Any, metric: Metric) -> Any:
-    return faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
-
-
-def _search_parameters(spec: IndexSpec, effort: int) -> Any:
-    """FAISS's parameters of one search; None where there is nothing to choose."""
-    faiss = require("faiss")
-    if spec.kind == "hnsw":
-        return faiss.SearchParametersHNSW(efSearch=effort)
-    return None if spec.kind == "flat" else faiss.SearchParametersIVF(nprobe=effort)
-
-
 def _checked_recall(index: Any, vectors: Floats, spec: IndexSpec) -> float:
     chosen = vectors[np.random.default_rng(0).integers(0, len(vectors), min(CHECKED, len(vectors)))]
     k = min(CHECK_K, len(vectors))
-    _, places = index.search(chosen, k, params=_search_parameters(spec, CHECK_EFFORT))
+    places, _ = library_of(spec).search(index, chosen, k, spec, CHECK_EFFORT)
     truth, _ = exact_neighbours(vectors, chosen, k, metric=spec.metric)
     return float(recall(places, truth).mean())

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ServerTrouble
 from toolkit.extras import require
-from toolkit.index.build import FILES, Searcher, build_index, read_built
+from toolkit.index.build import Searcher, build_index, files_of, read_built
 from toolkit.index.recall import mean_interval, recall
 from toolkit.index.spec import EFFORT
 from toolkit.index.vectors import Floats
@@ -194,7 +194,7 @@ def _publish_update(task: Task, point: IndexPoint) -> None:
     """Put the new index beside the old one as version 2, whole when Triton sees it, and have it loaded."""
     entry = task.run / "repository" / point.index
     shutil.copytree(entry / "1", entry / ".2")
-    for name in FILES:
+    for name in files_of(read_built(index_folder(task.run, point.index)).spec):
         shutil.copyfile(task.run / "indexes" / f"{point.index}-updated" / name, entry / ".2" / name)
     (entry / ".2").rename(entry / "2")
     _set_effort(task, point.index, point.effort)

@@ -26,6 +26,9 @@ class TritonPythonModel:
         self.ids = ids[order]
         if (self.ids[1:] == self.ids[:-1]).any():
             raise pb_utils.TritonModelException(f"arrays.npz: an id comes twice among its {len(ids)} ids")
+        bad = ids[~np.isfinite(table).all(axis=1)]
+        if len(bad):
+            raise pb_utils.TritonModelException(f"arrays.npz: the row of id {bad[0]} holds a NaN or an infinity")
         # The last row, of zeros, is that of unknown ids.
         self.table = np.vstack((table[order], np.zeros((1, table.shape[1])))).astype(np.float32)
 

@@ -20,7 +20,11 @@ class TritonPythonModel:
         parameters = {k: v["string_value"] for k, v in json.loads(args["model_config"])["parameters"].items()}
         folder = Path(args["model_repository"]) / args["model_version"]
         faiss.omp_set_num_threads(int(parameters["threads"]))
-        self.index = faiss.read_index(str(folder / "index.faiss"))
+        try:
+            self.index = faiss.read_index(str(folder / "index.faiss"))
+        except RuntimeError as err:
+            text = f"index.faiss cannot be read by FAISS {faiss.__version__}; build it again: {err}"
+            raise pb_utils.TritonModelException(text) from err
         self.ids = np.load(folder / "ids.npy")
         if self.index.d != int(parameters["dimension"]) or self.index.ntotal != len(self.ids):
             raise pb_utils.TritonModelException(
