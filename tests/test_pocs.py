@@ -48,6 +48,9 @@ def test_a_poc_runs_from_its_folder_to_its_report(name: str, tmp_path: Path) -> 
         recall = json.loads((run / "recall" / "nearest_items" / "recall.json").read_text())
         assert recall["outcome"] == "PASS" and recall["k"] == 100
         assert parity["result"]["task"]["disagreements"] == 0
+        for figure in json.loads((run / "report.json").read_text())["quality"]:
+            values = figure["values"]
+            assert values["by popularity"] < values["trained"] < values["best possible"], figure
     html = (run / "report.html").read_text()
     shown = re.sub(r'<script type="application/json".*?</script>', "", html, flags=re.DOTALL)
     assert not re.search(r'(?:src|href)\s*=\s*["\']?(?:https?:)?//', shown)

@@ -17,11 +17,9 @@ class UserTower(torch.nn.Module):
     def __init__(self, users: int) -> None:
         super().__init__()
         self.user = torch.nn.Embedding(users + 1, VECTOR)
-        self.age, self.country = torch.nn.Embedding(AGES + 1, 8), torch.nn.Embedding(COUNTRIES + 1, 8)
-        self.hour = torch.nn.Embedding(HOURS, 8)
-        self.layers = torch.nn.Sequential(
-            torch.nn.Linear(2 * VECTOR + 24, 96), torch.nn.ReLU(), torch.nn.Linear(96, VECTOR)
-        )
+        self.age, self.country = torch.nn.Embedding(AGES + 1, VECTOR), torch.nn.Embedding(COUNTRIES + 1, VECTOR)
+        self.hour, self.history = torch.nn.Embedding(HOURS, VECTOR), torch.nn.Linear(VECTOR, VECTOR)
+        self.layers = torch.nn.Sequential(torch.nn.Linear(VECTOR, 96), torch.nn.ReLU(), torch.nn.Linear(96, VECTOR))
 
     def forward(
         self,
@@ -36,22 +34,22 @@ class UserTower(torch.nn.Module):
         row, age, country = ((user_row[:, 0, i : i + 1].long() + 1) * known for i in range(USER_WIDTH))
         seen = (history_rows[:, :, -VECTOR:] * history_known.unsqueeze(-1)).sum(dim=1)
         seen = seen / history_known.sum(dim=1, keepdim=True).clamp(min=1.0)
-        parts = (self.user(row), self.age(age), self.country(country), self.hour(hour % HOURS))
-        return functional.normalize(self.layers(torch.cat((*(part[:, 0] for part in parts), seen), dim=1)))
+        plain = (self.user(row) + self.age(age) + self.country(country) + self.hour(hour % HOURS))[:, 0]
+        together = plain + self.history(seen)
+        return functional.normalize(together + self.layers(together))
 
 
 class ItemTower(torch.nn.Module):
-    """Items by row, category and price to vectors [n, VECTOR]; used to fill the index, never served."""
+    """Items by row, category, price and popularity to vectors [n, VECTOR]; used to fill the index, never served."""
 
     def __init__(self, items: int) -> None:
         super().__init__()
         self.item, self.category = torch.nn.Embedding(items, VECTOR), torch.nn.Embedding(CATEGORIES, VECTOR)
-        self.price = torch.nn.Linear(1, VECTOR)
+        self.plain = torch.nn.Linear(2, VECTOR)
 
-    def forward(self, item: torch.Tensor, category: torch.Tensor, price: torch.Tensor) -> torch.Tensor:
-        """[n] each."""
-        together = self.item(item) + self.category(category) + self.price(torch.log1p(price).unsqueeze(1))
-        return functional.normalize(together)
+    def forward(self, item: torch.Tensor, category: torch.Tensor, plain: torch.Tensor) -> torch.Tensor:
+        """item and category [n], plain [n, 2]: logarithms of price and popularity."""
+        return functional.normalize(self.item(item) + self.category(category) + self.plain(plain))
 
 
 class Ranker(torch.nn.Module):

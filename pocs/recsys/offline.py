@@ -1,7 +1,8 @@
 """The same recommendations without a server, by code of its own: PyTorch, the same index, numpy.
 
 It is asked for every test user, for their last visit, which no training saw; and for the cases that go wrong: a user
-nobody knows, an empty history, items that must not come back. `quality` says how good the models are.
+nobody knows, an empty history, unknown items in it, items that must not come back. `quality` says how good the models
+are.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ def questions(
     special = len(rows) // 10
     asked["USER"][:special] = -7  # nobody knows this user
     asked["HISTORY"][special // 2 : 2 * special] = -1  # nor what these took before
+    asked["HISTORY"][2 * special : 3 * special, ::2] = made.world.item_ids.max() + 1  # no longer in the catalogue
     asked["EXCLUDE"][3 * special :] = asked["HISTORY"][3 * special :, :EXCLUDED]  # seen already
     ids, scores = recommend(made, index, asked, candidates, best, ef_search)
     label = made.world.item_ids[made.world.item[rows]]
@@ -123,12 +125,12 @@ def quality(made: Trained, rows: np.ndarray, candidates: int, best: int) -> dict
     with torch.no_grad():
         vectors = made.user_tower(**inputs)
         retrieval = (vectors @ torch.from_numpy(made.vectors).T).numpy()
-    table, popular = torch.from_numpy(made.item_table()), np.log(data.popularity)
+    table, popular = torch.from_numpy(made.item_table()), data.log_popularity()
     taken = data.item[rows]
     chosen = np.argpartition(-retrieval, min(candidates, retrieval.shape[1] - 1), axis=1)[:, :candidates]
     with torch.no_grad():
         ranked = made.ranker(vectors, inputs["hour"], table[torch.from_numpy(chosen)], torch.ones(chosen.shape)).numpy()
-        negatives = np.random.default_rng(2).choice(len(popular), (len(rows), 20), p=data.popularity)
+        negatives = np.random.default_rng(2).integers(0, len(popular), (len(rows), 20))
         pairs = torch.from_numpy(np.column_stack((taken, negatives)))
         paired = made.ranker(vectors, inputs["hour"], table[pairs], torch.ones(pairs.shape)).numpy()
     systems = {
@@ -140,10 +142,9 @@ def quality(made: Trained, rows: np.ndarray, candidates: int, best: int) -> dict
     }
     everywhere = np.broadcast_to(popular, retrieval.shape)
     known = {"by popularity": everywhere}
-    if data.truth is not None:
-        people, things, by_hour = data.truth
-        liking = people[data.user[rows]] @ things.T + by_hour[data.hour[rows]][:, data.category] + popular
-        known["best possible"] = liking
+    best_scores = data.log_chances(rows)
+    if best_scores is not None:
+        known["best possible"] = best_scores
     for name, scores in known.items():
         own = np.take_along_axis(scores, taken[:, None], 1)[:, 0]
         systems[name] = (scores, ndcg(own, scores, best), np.take_along_axis(scores, pairs.numpy(), 1))
@@ -165,6 +166,6 @@ def ndcg(own: np.ndarray, scores: np.ndarray, best: int) -> float:
 
 
 def auc(paired: np.ndarray) -> float:
-    """How often a row's own item (first column) scores above another that was drawn by popularity; ties count half."""
+    """How often a row's own item (first column) scores above another of the catalogue; ties count half."""
     own, others = paired[:, :1], paired[:, 1:]
     return float(((own > others) + 0.5 * (own == others)).mean())

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from networks import ITEM_WIDTH, VECTOR, ItemTower, Ranker, UserTower, in_batch_softmax
+from networks import VECTOR, ItemTower, Ranker, UserTower, in_batch_softmax
 from torch.nn import functional
 from world import World, cache_folder, world
 
-BATCH, RANKER_STEPS, NEGATIVES, UNKNOWN = 1024, 400, 9, 0.05
+BATCH, RANKER_STEPS, NEGATIVES, UNKNOWN = 512, 800, 9, 0.05
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Trained:
     def item_table(self) -> np.ndarray:
         """[items, ITEM_WIDTH]: row, category, logarithms of price and popularity, vector."""
         w = self.world
-        plain = (np.arange(len(w.item_ids)), w.category, np.log1p(w.price), np.log(w.popularity * len(w.item_ids)))
+        plain = (np.arange(len(w.item_ids)), w.category, np.log1p(w.price), w.log_popularity())
         return np.column_stack((*plain, self.vectors)).astype(np.float32)
 
     def user_table(self) -> np.ndarray:
@@ -74,13 +75,18 @@ def cached(*sizes: object) -> Path:
 
 def _start(module: torch.nn.Module) -> None:
     if isinstance(module, torch.nn.Embedding):
-        torch.nn.init.normal_(module.weight, std=0.1)
+        torch.nn.init.normal_(module.weight, std=0.02)
+
+
+def item_inputs(data: World) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The item tower's inputs for the whole catalogue."""
+    plain = np.column_stack((np.log1p(data.price), data.log_popularity())).astype(np.float32)
+    return torch.arange(len(data.item_ids)), torch.from_numpy(data.category), torch.from_numpy(plain)
 
 
 def _vectors(data: World, tower: ItemTower) -> np.ndarray:
     with torch.no_grad():
-        found = tower(torch.arange(len(data.item_ids)), torch.from_numpy(data.category), torch.from_numpy(data.price))
-    return found.numpy()
+        return tower(*item_inputs(data)).numpy()
 
 
 def user_inputs(data: World, rows: np.ndarray, histories: np.ndarray, vectors: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -98,9 +104,9 @@ def user_inputs(data: World, rows: np.ndarray, histories: np.ndarray, vectors: t
 
 def _train_towers(data: World, tower: UserTower, items: ItemTower, epochs: int) -> None:
     training, histories = np.flatnonzero(~data.is_last()), data.histories()
-    category, price = torch.from_numpy(data.category), torch.from_numpy(data.price)
-    log_q = torch.from_numpy(np.log(data.popularity + 1e-9)).float()
-    optimiser = torch.optim.Adam([*tower.parameters(), *items.parameters()], lr=5e-3)
+    catalogue, log_q = item_inputs(data), torch.from_numpy(data.log_popularity())
+    steps = epochs * -(-len(training) // BATCH)
+    descend = _descent([*tower.parameters(), *items.parameters()], rate=1e-2, steps=steps)
     for _ in range(epochs):
         vectors = torch.from_numpy(_vectors(data, items))
         for chosen in torch.randperm(len(training)).split(BATCH):
@@ -108,29 +114,37 @@ def _train_towers(data: World, tower: UserTower, items: ItemTower, epochs: int) 
             inputs = user_inputs(data, rows, histories, vectors)
             inputs["user_known"] *= (torch.rand(len(rows), 1) > UNKNOWN).float()
             item = torch.from_numpy(data.item[rows])
-            loss = in_batch_softmax(tower(**inputs), items(item, category[item], price[item]), item, log_q)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+            descend(in_batch_softmax(tower(**inputs), items(*(part[item] for part in catalogue)), item, log_q))
 
 
 def _train_ranker(data: World, tower: UserTower, ranker: Ranker, vectors: np.ndarray) -> None:
-    """One positive against NEGATIVES shown by popularity and by chance."""
+    """One positive against NEGATIVES shown by popularity, which the loss corrects for: a score is a probability's."""
     training, histories = np.flatnonzero(~data.is_last()), data.histories()
     table = torch.from_numpy(Trained(world=data, user_tower=tower, ranker=ranker, vectors=vectors).item_table())
-    optimiser = torch.optim.Adam(ranker.parameters(), lr=3e-3)
+    batches = torch.randperm(len(training))[: RANKER_STEPS * BATCH].split(BATCH)
+    descend = _descent(list(ranker.parameters()), rate=1e-2, steps=len(batches))
     random, cumulative = np.random.default_rng(0), np.cumsum(data.popularity)
-    known = torch.ones(BATCH, NEGATIVES + 1)
-    assert table.shape[1] == ITEM_WIDTH
-    for chosen in torch.randperm(len(training))[: RANKER_STEPS * BATCH].split(BATCH):
+    log_q, known = torch.from_numpy(data.log_popularity()), torch.ones(BATCH, NEGATIVES + 1)
+    for chosen in batches:
         rows = training[chosen.numpy()]
         with torch.no_grad():
             inputs = user_inputs(data, rows, histories, table[:, -VECTOR:])
             user = tower(**inputs)
         negatives = np.searchsorted(cumulative, random.random((len(rows), NEGATIVES))).clip(max=len(table) - 1)
         candidates = torch.from_numpy(np.column_stack((data.item[rows], negatives)))
-        scores = ranker(user, inputs["hour"], table[candidates], known[: len(rows)])
-        loss = functional.cross_entropy(scores, torch.zeros(len(rows), dtype=torch.long))
+        scores = ranker(user, inputs["hour"], table[candidates], known[: len(rows)]) - log_q[candidates]
+        descend(functional.cross_entropy(scores, torch.zeros(len(rows), dtype=torch.long)))
+
+
+def _descent(parameters: list[torch.nn.Parameter], rate: float, steps: int) -> Callable[[torch.Tensor], None]:
+    """One step of Adam on a loss; the learning rate rises to `rate` and falls to nothing over all `steps`."""
+    optimiser = torch.optim.Adam(parameters, lr=rate, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps + 1, pct_start=0.2)
+
+    def descend(loss: torch.Tensor) -> None:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        schedule.step()
+
+    return descend

@@ -38,10 +38,30 @@ class World:
 
     def is_last(self) -> np.ndarray:
         """Which interactions are the last of their user: held out, never trained on."""
-        last = np.zeros(len(self.user), dtype=bool)
-        _, from_end = np.unique(self.user[::-1], return_index=True)
-        last[len(self.user) - 1 - from_end] = True
-        return last
+        return last_of_each(self.user)
+
+    def log_popularity(self) -> np.ndarray:
+        """[items]: 0 for an item as popular as the mean."""
+        return np.log(self.popularity * len(self.popularity)).astype(np.float32)
+
+    def log_chances(self, rows: np.ndarray) -> np.ndarray | None:
+        """The best scores there are, [rows, items]: the logarithm of the generator's own probability of each item.
+
+        An item is taken when it is shown, which its popularity decides, and fits better than the SHOWN - 1 others;
+        these are drawn here, and the probability averaged over draws. None where the truth is not known.
+        """
+        if self.truth is None:
+            return None
+        people, things, by_hour = self.truth
+        liking = people[self.user[rows]] @ things.T + by_hour[self.hour[rows]][:, self.category]
+        others = np.random.default_rng(3).choice(len(self.popularity), (64, SHOWN - 1), p=self.popularity)
+        chances = np.empty_like(liking)
+        for row, own in enumerate(liking):
+            grid = np.linspace(own.min(), own.max(), 200)
+            rivals = np.log(np.exp(own[others]).sum(axis=1))
+            taken = (1.0 / (1.0 + np.exp(rivals[:, None] - grid))).mean(axis=0)
+            chances[row] = np.interp(own, grid, np.log(taken)) + self.log_popularity()
+        return chances
 
     def histories(self, length: int = HISTORY) -> np.ndarray:
         """For each interaction the rows of the user's items before it, the newest first, -1 where there are fewer."""
@@ -56,6 +76,14 @@ class World:
         histories = np.empty_like(found)
         histories[order] = found
         return histories
+
+
+def last_of_each(user: np.ndarray) -> np.ndarray:
+    """[interactions]: whether no later one is of the same user."""
+    last = np.zeros(len(user), dtype=bool)
+    _, from_end = np.unique(user[::-1], return_index=True)
+    last[len(user) - 1 - from_end] = True
+    return last
 
 
 def world(users: int, items: int, count: int, seed: int, interactions: str = "") -> World:
@@ -120,36 +148,51 @@ def generated(users: int, items: int, count: int, seed: int) -> World:
 
 
 def from_table(path: Path) -> World:
-    """A world from columns user, item, timestamp (seconds); category and price of the items where there are any."""
+    """A world from columns user, item, timestamp (seconds); category and price of the items where there are any.
+
+    Rows may stand in any order: they are sorted by time. Popularity is counted without what is held out.
+    Raises ValueError for a table without these columns or rows, or with a value that is no number or no id.
+    """
     columns = read_table(path)
     missing = sorted({"user", "item", "timestamp"} - set(columns))
     if missing:
         raise ValueError(f"{path.name} has no column {', '.join(missing)}; it has {', '.join(columns)}")
-    time = np.asarray(columns["timestamp"], dtype=np.float64)
-    if not np.isfinite(time).all():
-        raise ValueError(f"{path.name}: a timestamp is no number")
-    order = np.argsort(time, kind="stable")  # sorted here, whatever the file's order is
-    user_ids, user = np.unique(np.asarray(columns["user"], dtype=np.int64)[order], return_inverse=True)
-    item_ids, first, item = np.unique(
-        np.asarray(columns["item"], dtype=np.int64)[order], return_index=True, return_inverse=True
-    )
-    counts = np.bincount(item, minlength=len(item_ids)).astype(np.float64)
-    category = np.asarray(columns.get("category", np.zeros(len(time))), dtype=np.int64)[order][first] % CATEGORIES
-    price = np.asarray(columns.get("price", np.ones(len(time))), dtype=np.float32)[order][first]
-    nothing = np.zeros(len(user_ids), dtype=np.int64)
+    known = ("user", "item", "timestamp", "category", "price")
+    numbers = {n: numbers_from(columns[n], f"{path.name}: {n}", n in known[:2]) for n in known if n in columns}
+    order = np.argsort(numbers["timestamp"], kind="stable")
+    time, users, items = (numbers[name][order] for name in ("timestamp", "user", "item"))
+    user_ids, user = np.unique(users, return_inverse=True)
+    item_ids, first, item = np.unique(items, return_index=True, return_inverse=True)
+    counts = 1.0 + np.bincount(item[~last_of_each(user)], minlength=len(item_ids))
+    first = order[first]
+    category = numbers["category"][first].astype(np.int64) % CATEGORIES if "category" in numbers else 0 * item_ids
+    price = numbers["price"][first].clip(min=0) if "price" in numbers else np.ones(len(item_ids))
     return World(
         user_ids=user_ids,
         item_ids=item_ids,
-        age=nothing,
-        country=nothing,
+        age=0 * user_ids,
+        country=0 * user_ids,
         category=category,
-        price=price,
+        price=price.astype(np.float32),
         popularity=counts / counts.sum(),
         user=user,
         item=item,
-        hour=(time[order] // 3600 % HOURS).astype(np.int64),
+        hour=(time // 3600 % HOURS).astype(np.int64),
         truth=None,
     )
+
+
+def numbers_from(column: np.ndarray, where: str, is_id: bool) -> np.ndarray:
+    """A column as float64, or as int64 where it holds ids, which are never negative. Raises ValueError with the row."""
+    try:
+        numbers = np.asarray(column, dtype=np.float64)
+    except (TypeError, ValueError) as err:
+        raise ValueError(f"{where} does not hold numbers: {err}") from err
+    good = np.isfinite(numbers) & ((numbers >= 0) & (np.floor(numbers) == numbers) | (not is_id))
+    if not len(good) or not good.all():
+        row = f"row {int(np.flatnonzero(~good)[0]) + 1} is {numbers[~good][0]:g}" if len(good) else "there is no row"
+        raise ValueError(f"{where}: {row}; expected {'a whole number from 0 on' if is_id else 'a number'}")
+    return np.asarray(column, dtype=np.int64) if is_id else numbers
 
 
 def read_table(path: Path) -> dict[str, np.ndarray]:
