@@ -20,7 +20,7 @@ from toolkit.records import digest_of_files
 pytest.importorskip("faiss", reason="indexes need the `recsys` extra")
 import faiss
 
-from toolkit.index.build import Searcher, build_index, exact_neighbours, files_of, read_built
+from toolkit.index.build import Searcher, build_index, exact_neighbours, files_of, insert_into_index, read_built
 from toolkit.index.faiss_index import FILE
 
 faiss.omp_set_num_threads(1)  # threads that wait for each other are slow where tests run side by side
@@ -139,6 +139,21 @@ def test_an_index_of_another_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelRefused, match=r"index\.faiss was written by faiss-cpu .* cannot be read by") as caught:
         Searcher(tmp_path)
     assert "build the index again" in caught.value.mend
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf", "ivf_pq", "hnsw"])
+def test_inserted_vectors_are_found(tmp_path: Path, kind: str) -> None:
+    assert DATA.queries is not None
+    build_index(DATA.values, spec_from_kind(kind), tmp_path / "old", name="items", ids=IDS)
+    new = np.arange(len(DATA.queries)) * 10 + 1
+    assert insert_into_index(tmp_path / "old", DATA.queries, new, tmp_path / "new") > 0
+    assert read_built(tmp_path / "new").count == 4050 and read_built(tmp_path / "old").count == 4000
+    ids, _ = Searcher(tmp_path / "new").search(DATA.queries, 10, EFFORTS[kind][-1])
+    assert (ids == new[:, None]).any(axis=1).mean() > 0.9
+    with pytest.raises(ModelRefused, match="id 5 comes 2 times"):
+        insert_into_index(tmp_path / "old", DATA.queries[:1], IDS[:1], tmp_path / "twice")
+    with pytest.raises(ModelRefused, match="vectors of 4 dimensions for an index of 16"):
+        insert_into_index(tmp_path / "old", DATA.queries[:1, :4], new[:1], tmp_path / "narrow")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ what it costs, what it finds) and artifact.json. Who searches it, and how hard, 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,6 +39,7 @@ class Library(Protocol):
 
     def version(self) -> str: ...
     def build(self, vectors: Floats, spec: IndexSpec) -> Any: ...
+    def insert(self, index: Any, vectors: Floats, spec: IndexSpec) -> None: ...
     def save(self, index: Any, path: Path, spec: IndexSpec) -> None: ...
     def load(self, path: Path, spec: IndexSpec) -> Any: ...
     def search(
@@ -90,23 +91,53 @@ def build_index(
     began = time.perf_counter()
     index = library.build(vectors, spec)
     build_s = time.perf_counter() - began
-    folder.mkdir(parents=True, exist_ok=True)
-    library.save(index, folder / library.FILE, spec)
-    np.save(folder / IDS_FILE, ids)
+    index_bytes = _write_index(folder, index, ids, spec)
     built = BuiltIndex(
         spec=spec,
         factory=factory,
         count=len(vectors),
         dimension=vectors.shape[1],
         build_s=build_s,
-        index_bytes=(folder / library.FILE).stat().st_size,
+        index_bytes=index_bytes,
         recall_at_most_effort=_checked_recall(index, vectors, spec),
         library=library.version(),
         warnings=tuple(w for w in (unequal_lengths(vectors, spec),) if w),
     )
+    _describe(folder, name, built)
+    return built
+
+
+def insert_into_index(folder: Path, vectors: Floats, ids: NDArray[np.int64], target: Path) -> float:
+    """Write the index in `folder` with more vectors into `target`; returns the seconds of the insertion alone.
+
+    Cells, codes and links stay as they are, so an index that has grown much should be built anew. Raises ModelRefused
+    for vectors or ids that are no good (an id may not be there already), and as `Searcher`.
+    """
+    found = Searcher(folder)
+    spec = found.built.spec
+    vectors = checked_vectors(vectors, "the vectors to insert")
+    if vectors.shape[1] != found.built.dimension:
+        raise ModelRefused(f"vectors of {vectors.shape[1]} dimensions for an index of {found.built.dimension}")
+    together = checked_ids(np.concatenate((found.ids, ids)), len(found.ids) + len(vectors), "the vectors to insert")
+    began = time.perf_counter()
+    library_of(spec).insert(found.index, vectors, spec)
+    insert_s = time.perf_counter() - began
+    index_bytes = _write_index(target, found.index, together, spec)
+    _describe(target, read_artifact(folder).name, replace(found.built, count=len(together), index_bytes=index_bytes))
+    return insert_s
+
+
+def _write_index(folder: Path, index: Any, ids: NDArray[np.int64], spec: IndexSpec) -> int:
+    library = library_of(spec)
+    folder.mkdir(parents=True, exist_ok=True)
+    library.save(index, folder / library.FILE, spec)
+    np.save(folder / IDS_FILE, ids)
+    return (folder / library.FILE).stat().st_size
+
+
+def _describe(folder: Path, name: str, built: BuiltIndex) -> None:
     write_json(folder / DESCRIPTION_FILE, built)
     write_artifact(folder, _artifact(folder, name, built))
-    return built
 
 
 def _artifact(folder: Path, name: str, built: BuiltIndex) -> Artifact:
@@ -144,7 +175,7 @@ class Searcher:
         self._library = library_of(self.built.spec)
         path = folder / self._library.FILE
         try:
-            self._index: Any = self._library.load(path, self.built.spec)
+            self.index: Any = self._library.load(path, self.built.spec)
         except RuntimeError as err:
             raise ModelRefused(
                 f"{path} was written by {self.built.library} and cannot be read by {self._library.version()}",
@@ -160,7 +191,7 @@ class Searcher:
                 f"queries of shape {list(queries.shape)} for an index of {self.built.dimension} dimensions"
             )
         found = min(k, self.built.count)
-        places, scores = self._library.search(self._index, queries, found, self.built.spec, effort)
+        places, scores = self._library.search(self.index, queries, found, self.built.spec, effort)
         ids = np.where(places >= 0, self.ids[places], -1)
         missing = ((0, 0), (0, k - found))
         worst = np.inf if self.built.spec.metric == "l2" else -np.inf

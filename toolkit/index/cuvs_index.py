@@ -1,4 +1,4 @@
-"""cuVS on a GPU (CAGRA, IVF-PQ), behind the four functions that every library of indexes has here.
+"""cuVS on a GPU (CAGRA, IVF-PQ), behind the functions that every library of indexes has here.
 
 Source: the Python interface of rapidsai/cuvs, python/cuvs/cuvs/neighbors.
 """
@@ -43,6 +43,16 @@ def build(vectors: Floats, spec: IndexSpec) -> Any:
     return library.build(parameters, _on_device(vectors))
 
 
+def insert(index: Any, vectors: Floats, spec: IndexSpec) -> None:
+    """Add vectors; their places follow those that are there."""
+    library = _library(spec)
+    if isinstance(spec, Cagra):
+        library.extend(library.ExtendParams(), index, _on_device(vectors))
+    else:
+        places = np.arange(len(index), len(index) + len(vectors), dtype=np.int64)
+        library.extend(index, _on_device(vectors), _on_device(places))
+
+
 def save(index: Any, path: Path, spec: IndexSpec) -> None:
     """Write the index into a file."""
     _library(spec).save(str(path), index)
@@ -76,5 +86,5 @@ def _library(spec: IndexSpec) -> Any:
     return neighbors
 
 
-def _on_device(array: Floats) -> Any:
+def _on_device(array: NDArray[Any]) -> Any:
     return require("pylibraft.common").device_ndarray(np.ascontiguousarray(array))

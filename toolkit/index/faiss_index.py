@@ -1,4 +1,4 @@
-"""FAISS on the CPU, behind the four functions that every library of indexes has here."""
+"""FAISS on the CPU, behind the functions that every library of indexes has here."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ def build(vectors: Floats, spec: IndexSpec) -> Any:
         index.train(vectors)
     index.add(vectors)
     return index
+
+
+def insert(index: Any, vectors: Floats, spec: IndexSpec) -> None:
+    """Add vectors; their places follow those that are there."""
+    index.add(vectors)
 
 
 def save(index: Any, path: Path, spec: IndexSpec) -> None:

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ServerTrouble
 from toolkit.extras import require
-from toolkit.index.build import Searcher, build_index, files_of, read_built
+from toolkit.index.build import Searcher, files_of, insert_into_index, read_built
 from toolkit.index.recall import mean_interval, recall
 from toolkit.index.spec import EFFORT
 from toolkit.index.vectors import Floats
+from toolkit.load.duration import seconds_text
 from toolkit.load.measurement import Measurement
 from toolkit.load.pattern import Load
 from toolkit.load.request_records import write_records
@@ -147,25 +148,20 @@ def measure_with_exclusions(task: Task, point: IndexPoint) -> Condition:
 
 
 def measure_update(task: Task, point: IndexPoint) -> Condition:
-    """Replace the index under load by one with ADDED_SHARE more vectors, as a new version of the entry.
+    """Insert ADDED_SHARE more vectors into the index and replace it under load, as a new version of the entry.
 
-    The queries themselves are added, so that each one's nearest neighbour is new: `recall` says how many find it.
+    The queries themselves are inserted, so that each one's nearest neighbour is new: `recall` says how many find it.
     """
     added = task.queries[: max(1, min(len(task.queries), int(ADDED_SHARE * len(task.vectors))))]
     new_ids = np.arange(len(added)) + int(task.ids.max()) + 1
-    build_index(
-        np.concatenate((task.vectors, added)),
-        read_built(index_folder(task.run, point.index)).spec,
-        task.run / "indexes" / f"{point.index}-updated",
-        name=point.index,
-        ids=np.concatenate((task.ids, new_ids)),
-    )
+    folder = index_folder(task.run, point.index)
+    insert_s = insert_into_index(folder, added, new_ids, folder.with_name(f"{point.index}-updated"))
     requests = [infer_request(point.index, {"QUERY": q[None]}, host="localhost") for q in added]
     with _in_the_middle(task, lambda: _publish_update(task, point)):
         measurement, _ = measure_point(task.endpoint, point.index, (point.index,), requests[:PAYLOADS], task.load)
     found = neighbours_served(task.endpoint, point.index, added)
     share = float((found == new_ids[:, None]).any(axis=1).mean())
-    name = f"replaced under load, {len(added):,} vectors added"
+    name = f"replaced under load, {len(added):,} vectors inserted in {seconds_text(insert_s)}"
     return Condition(name=name, recall=share, failed=measurement.failed_requests, measurement=measurement)
 
 
