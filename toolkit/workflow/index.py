@@ -6,6 +6,7 @@ index is measured again with exclusions, and while it is replaced.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 
 from toolkit.errors import UsageError
 from toolkit.index.build import BuiltIndex, build_index, exact_neighbours
-from toolkit.index.spec import EFFORT, EFFORTS, IndexSpec, Metric, spec_from_kind
+from toolkit.index.spec import EFFORT, EFFORTS, CuvsSpec, IndexSpec, Metric, spec_from_kind
 from toolkit.index.vectors import Vectors, checked_ids, clustered_vectors, hold_out, read_vectors
 from toolkit.load.pattern import Concurrency
 from toolkit.load.slo import Slo
@@ -89,6 +90,7 @@ def sweep_index(spec: IndexSweep, *, command: str, root: Path, progress: Progres
     Raises UsageError and ModelRefused for vectors that cannot be used, ServerTrouble, MissingDependency.
     """
     indexes = {kind: spec_from_kind(kind, spec.metric) for kind in spec.kinds}
+    _check_served(indexes)
     data, queries = _data(spec)
     ids = checked_ids(data.ids, len(data.values), "the vectors")
     digest = digest_of_value([list(data.values.shape), float(data.values.sum(dtype=np.float64))])
@@ -120,6 +122,15 @@ def sweep_index(spec: IndexSweep, *, command: str, root: Path, progress: Progres
         write_json(run / RESULT, result)
         finish_run(run)
     return run, result
+
+
+def _check_served(indexes: Mapping[str, IndexSpec]) -> None:
+    unserved = ",".join(kind for kind, index in indexes.items() if isinstance(index, CuvsSpec))
+    if unserved:
+        raise UsageError(
+            f"--kinds {unserved}: an index of cuVS is built and searched in process, and no step serves one yet",
+            mend="toolkit index build --kind cagra checks its recall; sweep flat, ivf, ivf_pq and hnsw",
+        )
 
 
 def _data(spec: IndexSweep) -> tuple[Vectors, Any]:
