@@ -12,12 +12,12 @@ from toolkit.load.measurement import BatchCount, Measurement, ModelSplit
 from toolkit.load.metrics import measurement_from_records, time_split
 from toolkit.load.pattern import Load, RequestRate, arrivals_s
 from toolkit.load.queue_model import Queue, QueueModel
-from toolkit.load.request_records import Records, write_records
+from toolkit.load.request_records import Records
 from toolkit.load.slo import slo_from_text
 from toolkit.records import write_json
 from toolkit.size.queue_fit import Served
 from toolkit.tune.decision import Candidate
-from toolkit.workflow.measure import MEASUREMENT, RECORDS, trial_key
+from toolkit.workflow.measure import keep_point, trial_key
 from toolkit.workflow.report import decide_run, write_report
 from toolkit.workflow.runs import MANIFEST, Subject, finish_run, new_run, read_manifest
 from toolkit.workflow.served import write_served
@@ -43,8 +43,10 @@ def measured(queue: Queue, load: RequestRate, *, overhead_s: float = 2e-4) -> tu
         done[request] = at_s
     records = records_of(load, arrivals, done + overhead_s)
     split = statistics_of(model, len(arrivals))
-    parts = time_split(records, (split,), 0, 1 << 62)
-    return measurement_from_records(records, load, models=(split,), split=parts), records
+    span = (0, 1 << 62)
+    parts = time_split(records, (split,), *span)
+    found = measurement_from_records(records, load, models=(split,), split=parts)
+    return replace(found, statistics_ns=span), records
 
 
 def statistics_of(model: QueueModel, requests: int) -> ModelSplit:
@@ -112,8 +114,7 @@ def run_folder(
         write_json(run / MANIFEST, replace(read_manifest(run), environment=environment))
     for load in loads:
         measurement, records = measured(queue, load)
-        write_json(run / trial_key(candidate, load) / MEASUREMENT, measurement)
-        write_records(run / trial_key(candidate, load) / RECORDS, records)
+        keep_point(run / trial_key(candidate, load), measurement, records)
     batching = {"max_queue_delay_microseconds": round(1e6 * queue.batch_delay_s)}
     config = {
         "max_batch_size": queue.max_batch_size,

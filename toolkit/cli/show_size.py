@@ -1,4 +1,4 @@
-"""How a capacity plan looks on a terminal."""
+"""How a capacity plan and an audit look on a terminal."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from toolkit.cli import show
 
 if TYPE_CHECKING:
     from toolkit.size.plan import CapacityPlan
+    from toolkit.workflow.audit import Audit
 
 
 def plan(run: Path, made: CapacityPlan, *, as_json: bool) -> None:
@@ -28,3 +29,24 @@ def plan(run: Path, made: CapacityPlan, *, as_json: bool) -> None:
     for line in (made.client_share, *made.assumptions):
         show.out.print(f"- {line}", markup=False)
     show.out.print(f"plan: {run / 'plan.json'}\nreport: {run / 'report.html'}", markup=False)
+
+
+def audit(found: Audit, *, as_json: bool) -> None:
+    """What was computed again, and every place that differs."""
+    if as_json:
+        show.document(found)
+        return
+    if found.altered:
+        show.table(("evidence", "what"), tuple(found.altered.items()))
+    if found.differences:
+        rows = tuple((d.where, d.reported, d.computed) for d in found.differences)
+        show.table(("where", "reported", "computed from the evidence"), rows)
+    state = show.coloured("PASS" if found.passed else "FAIL")
+    show.out.print(f"audit {state}  ", end="")
+    text = (
+        f"{found.points} points computed again from their records, {found.figures:,} numbers compared, "
+        f"{found.files} files of evidence hashed"
+    )
+    show.out.print(text, markup=False)
+    for name in found.taken:
+        show.out.print(f"- taken as it was sealed: {name}", markup=False)

@@ -1,4 +1,4 @@
-"""The commands that turn measurements into machines and money: `size`."""
+"""The commands on what was measured: `size` makes machines and money of it, `audit` computes it again."""
 
 from __future__ import annotations
 
@@ -58,4 +58,14 @@ def size(
     raise typer.Exit(0 if plan.verification is None or plan.verification.within else 1)
 
 
-COMMANDS = (size,)
+def audit(run: Run, json: Json = False) -> None:
+    """Compute every figure of a run's report again from its raw records; exit code 1 when anything differs."""
+    from toolkit.workflow.audit import audit_run
+    from toolkit.workflow.runs import run_from_text
+
+    found = audit_run(run_from_text(run))
+    show_size.audit(found, as_json=json)
+    raise typer.Exit(0 if found.passed else 1)
+
+
+COMMANDS = (size, audit)

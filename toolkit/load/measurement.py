@@ -235,6 +235,7 @@ class Measurement:
     certificate: Certificate | None = None
     streams: Streams | None = None
     goodput: Goodput | None = None
+    statistics_ns: tuple[int, int] | None = None
 
     @property
     def is_valid(self) -> bool:

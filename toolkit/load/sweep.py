@@ -84,7 +84,14 @@ def measurement_of(records: Records, load: Load, observed: Observed, models: tup
         gpus=observed.gpus,
         server_metrics=server_metrics(before.metrics, after.metrics, models),
         cpu_throttled_s=throttled_s,
+        statistics_ns=_span_ns(observed) if splits else None,
     )
+
+
+def _span_ns(observed: Observed) -> tuple[int, int] | None:
+    """When the server's statistics were taken, at both edges."""
+    before, after = observed.before.statistics, observed.after.statistics
+    return (before.at_ns, after.at_ns) if before and after else None
 
 
 def _server_side(

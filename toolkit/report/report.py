@@ -74,6 +74,7 @@ class Report:
     `quality` compares the customer's models with others, `index_recall` each served index with exact search.
     `accuracy` is the task metric of the original (reference) and through the server (answers).
     `sizing` is the plan for a demand, or why there is none; None where no demand was given.
+    `evidence_sha256` is over the digests of all files that figures were computed from, as the manifest keeps them.
     """
 
     title: str
@@ -101,6 +102,7 @@ class Report:
     seeds: dict[str, int]
     bundle: BundleWritten | BundleOmitted
     sizing: CapacityPlan | PlanOmitted | None = None
+    evidence_sha256: str = ""
 
     @property
     def device_mark(self) -> str:

@@ -88,6 +88,7 @@ def plan_of(
         mean_replicas=mean,
         client_share=client_share_text(footprint),
         assumptions=ASSUMPTIONS,
+        prices=prices,
         cost=cost_of(prices, _fleet(count, mean, one, asked, hardware)) if prices else None,
     )
 

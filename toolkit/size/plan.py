@@ -12,6 +12,7 @@ from toolkit.load.slo import Criterion, Slo
 from toolkit.size.cost import Cost
 from toolkit.size.demand import Demand
 from toolkit.size.figure import Figure
+from toolkit.size.prices import PriceBook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,5 +130,6 @@ class CapacityPlan:
     mean_replicas: float | None
     client_share: str
     assumptions: tuple[str, ...]
+    prices: PriceBook | None = None
     cost: Cost | None = None
     verification: Verification | None = None

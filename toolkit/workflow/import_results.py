@@ -12,11 +12,10 @@ from toolkit.environment import UNKNOWN
 from toolkit.errors import ConfigurationError
 from toolkit.load.importers.read import read_results
 from toolkit.load.importers.results import ImportedPoint, Results
-from toolkit.load.request_records import write_records
 from toolkit.load.slo import Slo
 from toolkit.records import digest_of_file, write_json
 from toolkit.tune.decision import Candidate
-from toolkit.workflow.measure import MEASUREMENT, RECORDS, trial_key
+from toolkit.workflow.measure import MEASUREMENT, keep_point, trial_key
 from toolkit.workflow.report import decide_run, write_report
 from toolkit.workflow.runs import MANIFEST, Subject, finish_run, locked, new_run, read_manifest
 
@@ -72,9 +71,10 @@ def _check_unique(path: Path, points: list[tuple[Candidate, ImportedPoint]]) -> 
 
 
 def _write_point(folder: Path, point: ImportedPoint) -> None:
-    write_json(folder / MEASUREMENT, point.measurement)
-    if point.records is not None:
-        write_records(folder / RECORDS, point.records)
+    if point.records is None:
+        write_json(folder / MEASUREMENT, point.measurement)
+    else:
+        keep_point(folder, point.measurement, point.records)
 
 
 def _folder_name(name: str) -> str:

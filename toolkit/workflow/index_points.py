@@ -26,11 +26,9 @@ from toolkit.index.vectors import Floats
 from toolkit.load.duration import seconds_text
 from toolkit.load.measurement import Measurement
 from toolkit.load.pattern import Load
-from toolkit.load.request_records import write_records
 from toolkit.load.slo import Slo
 from toolkit.load.sweep import measure_point
 from toolkit.load.verdict import judge, overall
-from toolkit.records import write_json
 from toolkit.repository.config import to_load_json, with_overrides
 from toolkit.repository.entry import read_entry
 from toolkit.serve.client import load_model
@@ -38,7 +36,7 @@ from toolkit.serve.server import Endpoint
 from toolkit.serve.wire import infer_request
 from toolkit.tune.index_choice import IndexPoint
 from toolkit.workflow.index_recall import neighbours_served
-from toolkit.workflow.measure import MEASUREMENT, RECORDS
+from toolkit.workflow.measure import keep_point
 
 #: How long the library alone is timed.
 IN_PROCESS_S = 1.0
@@ -87,8 +85,7 @@ def measure_index(task: Task, index: str, effort: int) -> IndexPoint:
     requests = [infer_request(index, {"QUERY": q[None]}, host="localhost") for q in task.queries[:PAYLOADS]]
     measurement, records = measure_point(task.endpoint, index, (index,), requests, task.load)
     folder = task.run / "trials" / f"{index}-{effort}" / task.load.name
-    write_json(folder / MEASUREMENT, measurement)
-    write_records(folder / RECORDS, records)
+    keep_point(folder, measurement, records)
     verdicts = judge(task.slo, measurement, records)
     searcher = Searcher(index_folder(task.run, index))
     per_s, p99_s = time_in_process(searcher, task.queries, task.k, effort)

@@ -23,6 +23,7 @@ from toolkit.serve.server import Endpoint
 from toolkit.tune.decision import Decision
 from toolkit.tune.max_rate import MaxRate, max_rate
 from toolkit.tune.max_rate_probe import Observation, observation_of
+from toolkit.workflow.evidence import seal_evidence
 from toolkit.workflow.measure import MEASUREMENT, RECORDS, Driving, driving_of, measure_into, trial_key
 from toolkit.workflow.report import DECISION, write_report
 from toolkit.workflow.requests import write_requests
@@ -192,6 +193,7 @@ def _finish(run: Path, answer: MaxRate, asked: Asked) -> None:
         rejected=(),
     )
     write_json(run / DECISION, decision)
+    seal_evidence(run)
     if loads:
         write_report(run)
     finish_run(run)

@@ -7,7 +7,7 @@ records each time they are read, so that no verdict can drift from its evidence.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from toolkit.load.connection import WireProtocol
 from toolkit.load.engine import TIMEOUT_S
 from toolkit.load.goodput import goodput_of, limits_of
 from toolkit.load.measurement import Measurement
+from toolkit.load.observation import Observation, measurement_again, observation_of
 from toolkit.load.pattern import Load
 from toolkit.load.request_records import Records, read_records, write_records
 from toolkit.load.slo import Slo
@@ -51,7 +52,7 @@ def driving_of(family: Family | None, driving: Driving | None = None) -> Driving
     return replace(driving, protocol=protocol, timeout_s=max(driving.timeout_s, family.asking.timeout_s))
 
 
-MEASUREMENT, RECORDS = "measurement.json", "records.npz"
+MEASUREMENT, RECORDS, OBSERVATION = "measurement.json", "records.npz", "observation.json"
 
 
 def apply_candidate(endpoint: Endpoint, repository: Path, candidate: Candidate) -> None:
@@ -98,9 +99,15 @@ def measure_into(
         timeout_s=driving.timeout_s,
         certificate=certificate_here(),
     )
+    keep_point(folder, measurement, records)
+    keep_unfinished(folder, endpoint, records, interrupted / load.name)
+
+
+def keep_point(folder: Path, measurement: Measurement, records: Records) -> None:
+    """Write a point: its measurement, and what it can be computed from again."""
     write_json(folder / MEASUREMENT, measurement)
     write_records(folder / RECORDS, records)
-    keep_unfinished(folder, endpoint, records, interrupted / load.name)
+    write_json(folder / OBSERVATION, observation_of(measurement, records))
 
 
 def keep_unfinished(folder: Path, endpoint: Endpoint, records: Records, place: Path) -> None:
@@ -115,24 +122,39 @@ def keep_unfinished(folder: Path, endpoint: Endpoint, records: Records, place: P
         )
 
 
-def read_point(folder: Path, slo: Slo) -> Point:
+#: How the point in a folder is read, at a load, to be judged by an SLO.
+ReadPoint = Callable[[Path, Slo, Load], Point]
+
+
+def read_point(folder: Path, slo: Slo, load: Load) -> Point:
     """A measured point with its verdicts and its goodput, computed from its records."""
     measurement = read_json(folder / MEASUREMENT, Measurement)
     # Without a criterion nothing is asked of the records, which an imported result may not have.
-    if not slo.criteria:
-        return Point(measurement=measurement, verdicts=(), outcome=overall((), measurement))
+    return _judged(measurement, read_records(folder / RECORDS) if slo.criteria else None, slo)
+
+
+def computed_point(folder: Path, slo: Slo, load: Load) -> Point:
+    """The point computed from its records and observation alone; nothing that was written of it is read."""
     records = read_records(folder / RECORDS)
+    return _judged(measurement_again(records, load, read_json(folder / OBSERVATION, Observation)), records, slo)
+
+
+def _judged(measurement: Measurement, records: Records | None, slo: Slo) -> Point:
+    if records is None or not slo.criteria:
+        return Point(measurement=measurement, verdicts=(), outcome=overall((), measurement))
     verdicts = judge(slo, measurement, records)
     measurement = replace(measurement, goodput=goodput_of(limits_of(slo), records))
     return Point(measurement=measurement, verdicts=verdicts, outcome=overall(verdicts, measurement))
 
 
-def read_trials(run: Path, slo: Slo, candidates: Sequence[Candidate], loads: Sequence[Load]) -> tuple[Trial, ...]:
+def read_trials(
+    run: Path, slo: Slo, candidates: Sequence[Candidate], loads: Sequence[Load], *, read: ReadPoint = read_point
+) -> tuple[Trial, ...]:
     """The trials of a run folder, as far as they were measured, in the order of the candidates and loads."""
     trials = []
     for candidate in candidates:
-        folders = [run / trial_key(candidate, load) for load in loads]
-        points = tuple(read_point(f, slo) for f in folders if (f / MEASUREMENT).is_file())
+        folders = [(run / trial_key(candidate, load), load) for load in loads]
+        points = tuple(read(f, slo, load) for f, load in folders if (f / MEASUREMENT).is_file())
         if points:
             trials.append(Trial(candidate=candidate, points=points))
     return tuple(trials)

@@ -13,10 +13,10 @@ from toolkit.export.made_arrays import ARRAYS_FILE
 from toolkit.export.parity import LiveParity, ParityResult
 from toolkit.index.recall import IndexRecall
 from toolkit.load.drift import Drift, drift_between
-from toolkit.load.measurement import Measurement
+from toolkit.load.slo import Slo
 from toolkit.load.verdict import Outcome
 from toolkit.poc import read_resolved
-from toolkit.records import read_json, write_json, write_text
+from toolkit.records import digest_of_value, read_json, write_json, write_text
 from toolkit.report.html import render_html
 from toolkit.report.report import BundleOmitted, BundleWritten, ExportParity, PipelineStep, Quality, Report
 from toolkit.report.report import write_report as write_report_json
@@ -25,11 +25,17 @@ from toolkit.repository.pipeline import composing_models
 from toolkit.size.plan import CapacityPlan, PlanOmitted
 from toolkit.tune.decision import Decision, Rejection, Trial, decide
 from toolkit.workflow.build import read_artifacts
-from toolkit.workflow.measure import MEASUREMENT, drift_key, read_trials, trial_key
+from toolkit.workflow.evidence import seal_evidence
+from toolkit.workflow.measure import MEASUREMENT, ReadPoint, drift_key, read_point, read_trials, trial_key
 from toolkit.workflow.runs import RESOLVED, Manifest, read_manifest, utc_now
 
 DECISION, PARITY = "decision.json", "parity/live.json"
 PLAN, PLAN_OMITTED = "plan.json", "plan_omitted.json"
+COMMANDS = (
+    "toolkit report {run}",
+    "toolkit audit {run}",
+    "toolkit deploy {run} --target compose --output bundle",
+)
 NOT_SHOWN = {
     "CPU": "How fast a GPU is: every figure comes from a CPU.",
     "shared": "The network between a customer and the server: client and server shared this machine and its cores.",
@@ -41,12 +47,16 @@ NOT_SHOWN = {
 
 def decide_run(run: Path) -> Decision:
     """Judge what a run folder holds and write `decision.json`. Parity outweighs speed: without it nothing passes."""
-    manifest = read_manifest(run)
-    trials = trials_of(run, manifest)
-    decision = decide(manifest.subject.slo, trials, device=manifest.device)
-    decision = parity_weighed(decision, export_parities(run, read_artifacts(run)), live_parity_of(run))
+    seal_evidence(run)
+    decision = decision_of(run, read_manifest(run))
     write_json(run / DECISION, decision)
     return decision
+
+
+def decision_of(run: Path, manifest: Manifest, *, read: ReadPoint = read_point) -> Decision:
+    """The decision from what a run folder holds; nothing is written."""
+    decision = decide(manifest.subject.slo, trials_of(run, manifest, read=read), device=manifest.device)
+    return parity_weighed(decision, export_parities(run, read_artifacts(run)), live_parity_of(run))
 
 
 def parity_weighed(decision: Decision, exported: tuple[ExportParity, ...], live: LiveParity | None) -> Decision:
@@ -75,20 +85,21 @@ def _refused(decision: Decision, outcome: Outcome, sentence: str) -> Decision:
     )
 
 
-def trials_of(run: Path, manifest: Manifest) -> tuple[Trial, ...]:
+def trials_of(run: Path, manifest: Manifest, *, read: ReadPoint = read_point) -> tuple[Trial, ...]:
     """The trials of a run as its manifest lists them."""
     subject = manifest.subject
-    return read_trials(run, subject.slo, subject.candidates, subject.loads)
+    return read_trials(run, subject.slo, subject.candidates, subject.loads, read=read)
 
 
-def drift_of(run: Path) -> Drift | None:
+def drift_of(run: Path, *, read: ReadPoint = read_point) -> Drift | None:
     """How the first point of a sweep differs from the same one at its end; None where it was not measured again."""
     subject = read_manifest(run).subject
     candidate, load = subject.candidates[0], subject.loads[0]
-    first, again = (run / key / MEASUREMENT for key in (trial_key(candidate, load), drift_key(load)))
-    if not (first.is_file() and again.is_file()):
+    first, again = (run / key for key in (trial_key(candidate, load), drift_key(load)))
+    if not ((first / MEASUREMENT).is_file() and (again / MEASUREMENT).is_file()):
         return None
-    return drift_between(read_json(first, Measurement), read_json(again, Measurement))
+    nothing_asked = Slo(criteria=())
+    return drift_between(*(read(folder, nothing_asked, load).measurement for folder in (first, again)))
 
 
 def live_parity_of(run: Path) -> LiveParity | None:
@@ -102,8 +113,8 @@ def export_parities(run: Path, artifacts: tuple[Artifact, ...]) -> tuple[ExportP
     return tuple(ExportParity(artifact=n, result=read_json(p, ParityResult)) for n, p in places if p.is_file())
 
 
-def report_run(run: Path) -> Report:
-    """Gather the Report of a run folder."""
+def report_run(run: Path, *, read: ReadPoint = read_point) -> Report:
+    """Gather the Report of a run folder, its points by `read`."""
     manifest = read_manifest(run)
     subject, environment = manifest.subject, manifest.environment
     artifacts, live = read_artifacts(run), live_parity_of(run)
@@ -116,11 +127,11 @@ def report_run(run: Path) -> Report:
         environment=environment,
         decision=read_json(run / DECISION, Decision),
         slo=subject.slo,
-        trials=trials_of(run, manifest),
+        trials=trials_of(run, manifest, read=read),
         artifacts=artifacts,
         export_parity=export_parities(run, artifacts),
         live_parity=live,
-        drift=drift_of(run),
+        drift=drift_of(run, read=read),
         accuracy=live.result.task if live and live.result else None,
         quality=_quality(run),
         index_recall=tuple(read_json(p, IndexRecall) for p in sorted(run.glob("recall/*/recall.json"))),
@@ -128,11 +139,12 @@ def report_run(run: Path) -> Report:
         steps=_steps(run, subject.models),
         remote=subject.remote,
         not_shown=tuple(text for key, text in NOT_SHOWN.items() if key not in _not_said(run, manifest)),
-        commands=(manifest.command, f"toolkit report {run}", f"toolkit deploy {run} --target compose --output bundle"),
+        commands=(manifest.command, *(text.format(run=run) for text in COMMANDS)),
         versions={"poc-toolkit": manifest.toolkit_version, "commit": manifest.commit} | environment.packages,
         seeds={"requests": manifest.seed},
         bundle=_bundle(run),
         sizing=plan_in(run),
+        evidence_sha256=digest_of_value(manifest.evidence) if manifest.evidence else "",
     )
 
 

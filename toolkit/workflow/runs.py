@@ -9,7 +9,7 @@ import fcntl
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,7 +45,10 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a run folder holds and where its numbers come from. `ended` is empty while the run is not finished."""
+    """What a run folder holds and where its numbers come from. `ended` is empty while the run is not finished.
+
+    `evidence` is the SHA-256 of each file that figures are computed from, sealed when the run was decided.
+    """
 
     name: str
     command: str
@@ -58,6 +61,7 @@ class Manifest:
     seed: int
     started: str
     ended: str = ""
+    evidence: dict[str, str] = field(default_factory=dict)
 
     @property
     def device(self) -> str:

@@ -18,7 +18,7 @@ from toolkit.records import read_json, write_json
 from toolkit.serve.server import Endpoint
 from toolkit.tune.decision import Candidate
 from toolkit.workflow.jobs import Job
-from toolkit.workflow.measure import MEASUREMENT, Driving, keep_unfinished, trial_key
+from toolkit.workflow.measure import Driving, keep_point, keep_unfinished, trial_key
 from toolkit.workflow.requests import read_requests
 
 SCENARIO = "scenario.json"
@@ -62,7 +62,7 @@ def scenario_into(
         protocol=driving.protocol,
         certificate=certificate_here(),
     )
-    write_json(folder / MEASUREMENT, measurement)
+    keep_point(folder, measurement, records)
     write_json(folder / SCENARIO, result)
     keep_unfinished(folder, endpoint, records, root / scenario.load.name)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from toolkit.environment import environment_here
 from toolkit.errors import UsageError
-from toolkit.load.pattern import RequestRate
+from toolkit.load.pattern import Load, RequestRate
 from toolkit.load.slo import Criterion, Slo, slo_from_text
 from toolkit.poc import Poc
 from toolkit.records import files_below, read_json, write_json
@@ -19,10 +19,11 @@ from toolkit.size.capacity import plan_of
 from toolkit.size.demand import demand_from
 from toolkit.size.footprint import Footprint, load_times_s
 from toolkit.size.plan import Asked, CapacityPlan, PlanOmitted, Verification
-from toolkit.size.prices import EXAMPLE, price_book
+from toolkit.size.prices import EXAMPLE, PriceBook, price_book
 from toolkit.tune.decision import Candidate, Decision, Trial, ranked
 from toolkit.workflow.build import read_artifacts
-from toolkit.workflow.measure import Driving, apply_candidate, measure_into, read_point, read_trials
+from toolkit.workflow.evidence import add_evidence
+from toolkit.workflow.measure import Driving, ReadPoint, apply_candidate, measure_into, read_point, read_trials
 from toolkit.workflow.report import DECISION, PLAN, PLAN_OMITTED, export_parities, live_parity_of, write_report
 from toolkit.workflow.requests import read_requests
 from toolkit.workflow.runs import Manifest, Progress, locked, read_manifest, repository_of
@@ -49,10 +50,12 @@ def size_run(
     manifest = read_manifest(run)
     wanted = slo_from_text(slo) if slo else manifest.subject.slo
     progress("simulating the fitted queues")
-    plan, chosen = make_plan(run, manifest, wanted, asked, prices=prices, candidate=candidate)
+    book = price_book(prices) if prices else None
+    plan, chosen = make_plan(run, manifest, wanted, asked, prices=book, candidate=candidate)
     with locked(run):
         if verify_s is not None:
             plan = replace(plan, verification=_verified(run, manifest, chosen, plan, verify_s, progress))
+            add_evidence(run, VERIFICATION)
         write_json(run / PLAN, plan)
         (run / PLAN_OMITTED).unlink(missing_ok=True)
         if (run / DECISION).is_file():
@@ -70,7 +73,8 @@ def size_poc(poc: Poc, run: Path, progress: Progress) -> None:
         demand = demand_from(options.rate_per_s, trace=trace, growth=options.growth, headroom=options.headroom)
         asked = Asked(demand=demand, headroom=options.headroom, spare=options.spare)
         prices = options.prices if options.prices in (None, EXAMPLE) else str(poc.folder / options.prices)
-        plan, _ = make_plan(run, read_manifest(run), poc.slo, asked, prices=prices)
+        book = price_book(prices) if prices else None
+        plan, _ = make_plan(run, read_manifest(run), poc.slo, asked, prices=book)
     except UsageError as err:
         write_json(run / PLAN_OMITTED, PlanOmitted(reason=err.message))
         (run / PLAN).unlink(missing_ok=True)
@@ -79,12 +83,28 @@ def size_poc(poc: Poc, run: Path, progress: Progress) -> None:
         (run / PLAN_OMITTED).unlink(missing_ok=True)
 
 
+def plan_again(run: Path, plan: CapacityPlan, *, read: ReadPoint) -> CapacityPlan:
+    """A plan that was made, made again from the same question with the points as `read` gives them."""
+    manifest = read_manifest(run)
+    made, _ = make_plan(run, manifest, plan.slo, plan.asked, prices=plan.prices, candidate=plan.candidate, read=read)
+    if (found := plan.verification) is None:
+        return made
+    folder = run / VERIFICATION / found.load.name
+    return replace(made, verification=verification_of(folder, found.load, found.criterion, made, read=read))
+
+
 def make_plan(
-    run: Path, manifest: Manifest, slo: Slo, asked: Asked, *, prices: str | None = None, candidate: str | None = None
+    run: Path,
+    manifest: Manifest,
+    slo: Slo,
+    asked: Asked,
+    *,
+    prices: PriceBook | None = None,
+    candidate: str | None = None,
+    read: ReadPoint = read_point,
 ) -> tuple[CapacityPlan, Candidate]:
     """The plan from what a run folder holds, and the configuration that it is of. Nothing is written."""
-    book = price_book(prices) if prices else None
-    trial = _trial(run, manifest, slo, candidate)
+    trial = _trial(run, manifest, slo, candidate, read)
     configs = configs_of(run, trial.candidate)
     plan = plan_of(
         run.name,
@@ -94,18 +114,18 @@ def make_plan(
         served_of(configs, gpus=len(manifest.environment.gpus)),
         footprint_of(run, manifest, trial, configs),
         asked,
-        prices=book,
+        prices=prices,
     )
     return replace(plan, assumptions=(*_reservations(run), *plan.assumptions)), trial.candidate
 
 
-def _trial(run: Path, manifest: Manifest, slo: Slo, candidate: str | None) -> Trial:
+def _trial(run: Path, manifest: Manifest, slo: Slo, candidate: str | None, read: ReadPoint) -> Trial:
     """The trial to size from: the one named, the chosen one, or the nearest to the SLO. Raises UsageError."""
     subject = manifest.subject
     live, exported = live_parity_of(run), export_parities(run, read_artifacts(run))
     if (live and live.outcome == "FAIL") or any(not p.result.passed for p in exported):
         raise UsageError(f"{run}: the served model does not answer as the original; there is nothing to size")
-    trials = read_trials(run, slo, subject.candidates, subject.loads)
+    trials = read_trials(run, slo, subject.candidates, subject.loads, read=read)
     chosen = read_json(run / DECISION, Decision).candidate if (run / DECISION).is_file() else None
     name = candidate or chosen
     named = [t for t in trials if t.candidate.name == name]
@@ -177,9 +197,11 @@ def _verified(
     return verification_of(folder, load, criterion, plan)
 
 
-def verification_of(folder: Path, load: RequestRate, criterion: Criterion, plan: CapacityPlan) -> Verification:
+def verification_of(
+    folder: Path, load: Load, criterion: Criterion, plan: CapacityPlan, *, read: ReadPoint = read_point
+) -> Verification:
     """The measured point beside what the plan predicted for its rate."""
-    point = read_point(folder, Slo(criteria=(criterion,)))
+    point = read(folder, Slo(criteria=(criterion,)), load)
     verdict = point.verdicts[0]
     predicted = plan.busiest_latency_s
     assert predicted is not None
