@@ -57,17 +57,28 @@ def to_load_json(config: ModelConfig) -> str:
 def with_overrides(config: ModelConfig, partial: Mapping[str, Any]) -> ModelConfig:
     """The config with a partial one laid over it, in Triton's field names.
 
-    Nested mappings merge, lists replace, None removes what is there, and of a oneof the new member wins.
+    Nested mappings merge, inputs and outputs merge by their names, other lists replace, None removes what is there, and
+    of a oneof the new member wins.
     `parameters` may be written short, as `{key: value}`. The warm-up batch of the old max_batch_size becomes one of
     the new. Raises ConfigurationError.
     """
     from tritonclient.grpc.model_config_pb2 import ModelConfig as Message
 
-    data = _merged(config_data(config), _long_parameters(partial), Message.DESCRIPTOR, "config")
+    base = config_data(config)
+    tensors = {key: _tensors(base.get(key), partial[key]) for key in ("input", "output") if key in partial}
+    data = _merged(base, _long_parameters(partial) | tensors, Message.DESCRIPTOR, "config")
     merged = _config_from_message(_message_from_data(data, "config"), "config")
     if "model_warmup" in partial or merged.max_batch_size == config.max_batch_size:
         return merged
     return replace(merged, model_warmup=_rescaled(merged.model_warmup, config.max_batch_size, merged.max_batch_size))
+
+
+def _tensors(base: Any, partial: Any) -> Any:
+    """The inputs or outputs with those of `partial` laid over them; a new name is added behind them."""
+    if not isinstance(partial, list | tuple) or not all(isinstance(t, Mapping) and "name" in t for t in partial):
+        return partial
+    named = {t["name"]: t for t in base or ()}
+    return list((named | {t["name"]: named.get(t["name"], {}) | dict(t) for t in partial}).values())
 
 
 def _rescaled(warmup: tuple[ModelWarmup, ...], old: int, new: int) -> tuple[ModelWarmup, ...]:

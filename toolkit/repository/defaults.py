@@ -10,8 +10,10 @@ Sources: triton-inference-server/onnxruntime_backend, README.md and src/onnxrunt
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from toolkit.errors import ConfigurationError
+from toolkit.repository.batching import Batching, batching_of
 from toolkit.repository.model_config import (
     ModelConfig,
     ModelDynamicBatching,
@@ -49,40 +51,54 @@ def config_from_signature(
     max_batch_size: int | None = None,
     sizes: Mapping[str, int] | None = None,
     filename: str = "model.onnx",
+    batch_input: tuple[Mapping[str, Any], ...] = (),
 ) -> ModelConfig:
     """The config of an `onnxruntime` entry.
 
-    Triton batches it when every input and output has the leading axis named `batch`: a first axis that merely varies
-    (`y[mask]`) is not one. Then `dims` leave that axis out and max_batch_size is 8 unless given, else they are whole
-    and it is 0. `sizes` are lengths of other named axes that are known to work, for the warm-up.
-    Raises ConfigurationError when a max_batch_size above 0 is asked of a model without the batch axis.
+    Triton batches it when `batching_of` finds a batch axis; then `dims` leave that axis out and max_batch_size is 8
+    unless given, else they are whole and it is 0. `sizes` are lengths of other named axes that are known to work, for
+    the warm-up. `batch_input` (as in model_config.proto) makes its source inputs ragged: requests of any length are
+    concatenated into one axis, and its targets are inputs of the graph that Triton fills, not the client.
+    Raises ConfigurationError when a max_batch_size above 0 is asked of a model without the batch axis, and for a
+    batch_input that does not fit the graph.
     """
-    batched = signature.is_batchable
-    size = (MAX_BATCH_SIZE if batched else 0) if max_batch_size is None else max_batch_size
-    if size > 0 and not batched:
-        _refuse_batching(name, signature, size)
+    made = {n for entry in batch_input for n in entry.get("target_name", ())}
+    ragged = {n for entry in batch_input for n in entry.get("source_input", ())}
+    _check_batch_input(name, signature, made, ragged)
+    batching = batching_of(signature, apart=made | ragged)
+    size = (MAX_BATCH_SIZE if batching.axis else 0) if max_batch_size is None else max_batch_size
+    if size > 0 and batching.axis is None:
+        _refuse_batching(name, size, batching)
     batched = size > 0
+    asked = Signature(inputs=tuple(t for t in signature.inputs if t.name not in made), outputs=signature.outputs)
     return ModelConfig(
         name=name,
         backend="onnxruntime",
         max_batch_size=size,
         default_model_filename=filename,
         version_policy=LATEST,
-        input=tuple(input_from_spec(t, batched) for t in signature.inputs),
-        output=tuple(output_from_spec(t, batched) for t in signature.outputs),
+        input=tuple(input_from_spec(t, batched, ragged=t.name in ragged) for t in asked.inputs),
+        output=tuple(output_from_spec(t, batched) for t in asked.outputs),
+        batch_input=batch_input,
         instance_group=(ModelInstanceGroup(count=1, kind="KIND_AUTO"),),
         dynamic_batching=ModelDynamicBatching(max_queue_delay_microseconds=0) if batched else None,
         optimization=ModelOptimizationPolicy(graph=ModelOptimizationGraph(level=0)),
         parameters={k: ModelParameter(string_value=v) for k, v in ONNXRUNTIME_PARAMETERS.items()},
-        model_warmup=_warmups(signature, size, sizes or {}),
+        model_warmup=() if ragged else _warmups(asked, size, sizes or {}),
         response_cache=ModelResponseCache(enable=False),
     )
 
 
-def input_from_spec(spec: TensorSpec, batched: bool) -> ModelInput:
-    """The input as Triton's config names it; `batched` leaves the first axis out."""
-    dims, reshape = _dims_and_reshape(spec, batched)
-    return ModelInput(name=spec.name, data_type=dtype_from_name(spec.dtype).config, dims=dims, reshape=reshape)
+def input_from_spec(spec: TensorSpec, batched: bool, *, ragged: bool = False) -> ModelInput:
+    """The input as Triton's config names it; `batched` leaves the first axis out, which a `ragged` one does not have.
+
+    Of a ragged input the graph's one axis is the sum of all lengths.
+    """
+    dims, reshape = _dims_and_reshape(spec, batched and not ragged)
+    data_type = dtype_from_name(spec.dtype).config
+    return ModelInput(
+        name=spec.name, data_type=data_type, dims=dims, reshape=reshape, allow_ragged_batch=ragged or None
+    )
 
 
 def output_from_spec(spec: TensorSpec, batched: bool) -> ModelOutput:
@@ -100,11 +116,24 @@ def _dims_and_reshape(spec: TensorSpec, batched: bool) -> tuple[tuple[int, ...],
     return (1,), ModelTensorReshape() if batched else None
 
 
-def _refuse_batching(name: str, signature: Signature, size: int) -> None:
-    fixed = next(t for t in (*signature.inputs, *signature.outputs) if not t.is_batchable)
+def _check_batch_input(name: str, signature: Signature, made: set[str], ragged: set[str]) -> None:
+    specs = {t.name: t for t in signature.inputs}
+    for unknown in sorted((made | ragged) - set(specs)):
+        raise ConfigurationError(
+            f"'{name}': batch_input names '{unknown}', which is no input; it has {', '.join(specs)}",
+            mend="name an input of the model as source_input, and another as target_name",
+        )
+    for tensor in (specs[n] for n in sorted(ragged)):
+        if len(tensor.shape) != 1 or isinstance(tensor.shape[0], int):
+            raise ConfigurationError(
+                f"'{name}': '{tensor.name}' has shape {list(tensor.shape)}; a ragged input has one axis that varies",
+                mend="concatenate the rows inside the model, or pad them and remove batch_input",
+            )
+
+
+def _refuse_batching(name: str, size: int, batching: Batching) -> None:
     raise ConfigurationError(
-        f"'{name}' cannot have max_batch_size {size}: '{fixed.name}' has shape {list(fixed.shape)}, "
-        "without the leading axis 'batch'",
+        f"'{name}' cannot have max_batch_size {size}: {batching.reason}",
         mend="export it with a batch axis on every input and output, or set max_batch_size to 0",
     )
 

@@ -16,6 +16,7 @@ from typing import Any
 from toolkit.artifact import Artifact, read_artifact
 from toolkit.errors import ConfigurationError, RepositoryError, UsageError
 from toolkit.records import digest_of_file, digest_of_files, digest_of_value, files_below, write_json, write_text
+from toolkit.repository.batching import batching_of
 from toolkit.repository.config import ModelConfig, to_pbtxt, with_overrides
 from toolkit.repository.defaults import config_from_signature
 from toolkit.repository.history import adding
@@ -69,6 +70,7 @@ def add_artifact(
         source_sha256=artifact.source_sha256,
         precision=artifact.precision,
         parity=artifact.parity,
+        batching=batching_of(artifact.signature, apart=_joined(full)).reason,
     )
     with adding(repository, full, replace=replace, new_version=new_version) as version:
         for file in artifact.files:
@@ -146,11 +148,23 @@ def _parity_reason(folder: Path) -> str:
 
 
 def _artifact_config(artifact: Artifact, folder: Path, name: str, partial: Mapping[str, Any]) -> ModelConfig:
-    # max_batch_size decides the dims of every tensor, so it is no mere override.
-    size = with_overrides(ModelConfig(), partial).max_batch_size if "max_batch_size" in partial else None
-    sizes = _sizes_in_samples(folder, artifact.signature)
-    base = config_from_signature(name, artifact.signature, max_batch_size=size, sizes=sizes, filename=artifact.files[0])
+    # These two decide the dims of every tensor, so they are no mere overrides.
+    given = with_overrides(ModelConfig(), {k: partial[k] for k in ("max_batch_size", "batch_input") if k in partial})
+    base = config_from_signature(
+        name,
+        artifact.signature,
+        max_batch_size=given.max_batch_size if "max_batch_size" in partial else None,
+        sizes=_sizes_in_samples(folder, artifact.signature),
+        filename=artifact.files[0],
+        batch_input=given.batch_input,
+    )
     return with_overrides(base, partial)
+
+
+def _joined(config: ModelConfig) -> set[str]:
+    """The inputs of the graph that Triton does not join by rows."""
+    made = {name for entry in config.batch_input for name in entry.get("target_name", ())}
+    return made | {t.name for t in config.input if t.allow_ragged_batch}
 
 
 def _sizes_in_samples(folder: Path, signature: Signature) -> dict[str, int]:

@@ -56,8 +56,8 @@ def inputs_unlike_graph(subject: Subject) -> Iterator[str]:
         if name not in specs:
             yield f"the graph has no input '{name}'; it has {', '.join(specs)}"
         elif not _has_scalar_batch(specs[name], subject):
-            batched = subject.is_batched and name not in joined
-            yield from _differences("input", tensor, input_from_spec(specs[name], batched))
+            ragged = bool(tensor.allow_ragged_batch)
+            yield from _differences("input", tensor, input_from_spec(specs[name], subject.is_batched, ragged=ragged))
 
 
 @rule(

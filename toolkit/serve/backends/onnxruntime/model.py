@@ -57,6 +57,8 @@ class TritonPythonModel:
         self.batches = config["max_batch_size"] > 0
         self.output_names = [output["name"] for output in config["output"]]
         self.string_inputs = {i["name"] for i in config["input"] if i["data_type"] == "TYPE_STRING"}
+        self.ragged = {i["name"] for i in config["input"] if i.get("allow_ragged_batch")}
+        self.made = config.get("batch_input", [])
         gc.freeze()  # what is loaded by now stays: no collection need look at it again
 
     def execute(self, requests):
@@ -71,7 +73,7 @@ class TritonPythonModel:
 
     def answer(self, requests):
         """Run the requests as one batch, and cut its outputs by their rows."""
-        feed, rows = join(requests)
+        feed, rows = join(requests, self.ragged, self.made)
         outputs, total = self.run(feed), sum(rows)
         for name, output in zip(self.output_names, outputs, strict=True):
             if self.batches and output.shape[:1] != (total,):
@@ -102,8 +104,8 @@ class RowsDiffer(Exception):
     """An output that has not one row for each row of the inputs: the model does not batch."""
 
 
-def join(requests):
-    """The inputs of the requests as one feed, and the rows of each request."""
+def join(requests, ragged=(), made=()):
+    """The inputs of the requests as one feed, and the rows of each request. Ragged ones become one axis."""
     columns, rows = {}, []
     for request in requests:
         for tensor in request.inputs():
@@ -112,7 +114,24 @@ def join(requests):
         rows.append(len(array))
     if any(len(parts) != len(requests) for parts in columns.values()):
         raise ValueError("the requests have different inputs")
-    return {name: parts[0] if len(parts) == 1 else np.concatenate(parts) for name, parts in columns.items()}, rows
+    described = {m["target_name"][0]: describe(m, columns[m["source_input"][0]]) for m in made}
+    columns |= {name: [part.ravel() for part in columns[name]] for name in ragged if name in columns}
+    feed = {name: parts[0] if len(parts) == 1 else np.concatenate(parts) for name, parts in columns.items()}
+    return feed | described, rows
+
+
+def describe(batch_input, parts):
+    """What Triton tells a model about a ragged batch: of the source input's parts, one for each request."""
+    counts, shapes = [part.size for part in parts], [part.shape[1:] for part in parts]
+    values = {
+        "BATCH_ELEMENT_COUNT": counts,
+        "BATCH_ACCUMULATED_ELEMENT_COUNT": list(accumulate(counts)),
+        "BATCH_ACCUMULATED_ELEMENT_COUNT_WITH_ZERO": [0, *accumulate(counts)],
+        "BATCH_MAX_ELEMENT_COUNT_AS_SHAPE": [0] * max(counts),
+        "BATCH_ITEM_SHAPE": [shape for part, shape in zip(parts, shapes, strict=True) for _ in part],
+        "BATCH_ITEM_SHAPE_FLATTEN": [d for part, shape in zip(parts, shapes, strict=True) for _ in part for d in shape],
+    }[batch_input.get("kind", "BATCH_ELEMENT_COUNT")]
+    return np.array(values, np.float32 if batch_input["data_type"] == "TYPE_FP32" else np.int32)
 
 
 def text_array(array):
@@ -226,9 +245,14 @@ def described(tensor, batchable):
 
 def check(config, session):
     """Refuse a config that contradicts the graph: names, types and dims, compared as the native backend does."""
+    made = {name for batch_input in config.get("batch_input", ()) for name in batch_input["target_name"]}
+    # A request may leave out what the graph has a value for.
+    optional = {t.name: t for t in session.get_overridable_initializers()}
     for side, tensors in (("input", session.get_inputs()), ("output", session.get_outputs())):
         graph, entries = {t.name: t for t in tensors}, {entry["name"]: entry for entry in config[side]}
-        if entries.keys() - graph.keys() or (side == "input" and graph.keys() - entries.keys()):
+        missing = side == "input" and graph.keys() - entries.keys() - made
+        graph |= optional if side == "input" else {}
+        if missing or entries.keys() - graph.keys():
             refuse(f"the model's {side}s are {', '.join(graph)}; the configuration has {', '.join(entries)}")
         for name, entry in entries.items():
             check_tensor(config, side, entry, graph[name])
@@ -240,7 +264,7 @@ def check_tensor(config, side, entry, tensor):
     if entry["data_type"] != CONFIG_TYPES.get(tensor.type):
         refuse(f"{where}: the model has {tensor.type}, the configuration {entry['data_type']}")
     graph = graph_dims(tensor)
-    batch = [-1] if config["max_batch_size"] > 0 else []
+    batch = [-1] if config["max_batch_size"] > 0 and not entry.get("allow_ragged_batch") else []
     dims = batch + [int(dim) for dim in entry.get("reshape", {}).get("shape", entry["dims"])]
     same = len(graph) == len(dims) and all(
         g == d or (g == -1 and side == "input") for g, d in zip(graph, dims, strict=False)
