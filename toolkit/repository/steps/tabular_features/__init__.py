@@ -1,0 +1,1 @@
+"""A JSON record to numbers and category codes."""
