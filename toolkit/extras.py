@@ -21,6 +21,7 @@ EXTRA_OF = {
     "onnxruntime": "cpu",
     "onnxruntime_genai": "llm",
     "onnxscript": "pytorch",
+    "optuna": "tune",
     "PIL": "vision",
     "pynvml": "gpu",
     "pytriton": "embedded",

@@ -22,6 +22,7 @@ from toolkit.load.slo import Slo, slo_from_text
 from toolkit.records import SCHEMA, from_data, read_yaml
 from toolkit.repository.pipeline import Pipeline
 from toolkit.tune.decision import Candidate
+from toolkit.tune.space import Ranges
 
 FILE = "poc.yaml"
 
@@ -88,9 +89,13 @@ class IndexOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """The configurations to measure: by name, per repository entry, a partial ModelConfig."""
+    """The configurations to measure: by name, per repository entry, a partial ModelConfig.
+
+    `ranges` are what `toolkit tune` varies of each entry; without any it takes defaults for the machine.
+    """
 
     candidates: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: {"as-configured": {}})
+    ranges: dict[str, Ranges] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,12 +297,10 @@ def _check(poc: Poc, path: Path) -> None:
         if step.model not in entries:
             raise ConfigurationError(f"{path}: pipeline step '{step.model}' is neither under models nor under steps")
     _check_made(file, path)
-    for name, config in file.search.candidates.items():
-        for entry in config:
-            if entry not in entries:
-                raise ConfigurationError(
-                    f"{path}: search.candidates.{name}.{entry} is not an entry; entries: {', '.join(sorted(entries))}"
-                )
+    named = [(f"candidates.{name}.{entry}", entry) for name, c in file.search.candidates.items() for entry in c]
+    for where, entry in (*named, *((f"ranges.{entry}", entry) for entry in file.search.ranges)):
+        if entry not in entries:
+            raise ConfigurationError(f"{path}: search.{where} is not an entry; entries: {', '.join(sorted(entries))}")
 
 
 def _check_made(file: PocFile, path: Path) -> None:

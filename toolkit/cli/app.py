@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from toolkit import __version__
-from toolkit.cli import measuring, serving, show, sizing
+from toolkit.cli import measuring, serving, show, sizing, tuning
 from toolkit.cli.index import index
 from toolkit.cli.options import (
     MODEL_REPO,
@@ -118,7 +118,7 @@ def export(
     raise typer.Exit(0 if parity.passed else 1)
 
 
-for command in (*serving.COMMANDS, *measuring.COMMANDS, *sizing.COMMANDS):
+for command in (*serving.COMMANDS, *measuring.COMMANDS, *sizing.COMMANDS, *tuning.COMMANDS):
     app.command()(command)
 
 

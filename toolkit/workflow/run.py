@@ -50,7 +50,7 @@ def run_poc(
     digests = {name: s.sha256 for name, s in sources.items()}
     config = to_data(poc.file)
     run = resumable_run(root, poc.name, config=config, models=digests) if resume else None
-    run = run or new_run(root, poc.name, command, _subject(poc), config=config, models=digests)
+    run = run or new_run(root, poc.name, command, subject_of(poc), config=config, models=digests)
     progress(f"run folder: {run}")
     with locked(run):
         _write_resolved(run, poc)
@@ -70,7 +70,8 @@ def run_poc(
     return run, decision
 
 
-def _subject(poc: Poc) -> Subject:
+def subject_of(poc: Poc) -> Subject:
+    """What a PoC measures, and against which objective."""
     # The statistics of a BLS model hold the whole time of the models that it calls, queues too; an ensemble's do not.
     is_ensemble = poc.file.pipeline is not None and poc.file.pipeline.kind == "ensemble"
     stages = tuple(s.model for s in poc.file.pipeline.steps) if poc.file.pipeline and is_ensemble else ()
@@ -123,7 +124,7 @@ def _jobs(poc: Poc, run: Path, repository: Path, folders: dict[str, Path]) -> tu
         candidate=poc.candidates[0],
     )
     recalls = tuple(_recall_job(poc, entry, folders, served) for entry in poc.served_indexes)
-    subject = _subject(poc)
+    subject = subject_of(poc)
     trials = trial_jobs(
         run,
         subject.models,

@@ -1,0 +1,84 @@
+"""The commands that search: tune."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import typer
+
+from toolkit.cli import show, show_tune
+from toolkit.cli.options import (
+    MODEL_REPO,
+    Inputs,
+    Json,
+    Processes,
+    Protocol,
+    Repository,
+    Samples,
+    Url,
+    command_line,
+)
+
+
+def tune(
+    target: Annotated[str, typer.Argument(help="A folder with a poc.yaml, or a model of --repository.")],
+    slo: Annotated[str | None, typer.Option("--slo", help="METRIC.STATISTIC=LIMIT,...; default: the PoC's.")] = None,
+    objective: Annotated[
+        Literal["throughput", "latency", "cost", "energy"],
+        typer.Option("--objective", help="What is best: rate or cost under the SLO, latency or energy at a load."),
+    ] = "throughput",
+    method: Annotated[
+        Literal["race", "exhaustive", "optuna"], typer.Option("--method", help="How the space is searched.")
+    ] = "race",
+    budget: Annotated[str, typer.Option("--budget", help="Time for measuring, with its unit.")] = "5m",
+    price: Annotated[
+        str | None, typer.Option("--price", metavar="1.20EUR", help="An hour of this machine, for --objective cost.")
+    ] = None,
+    rate: Annotated[float | None, typer.Option("--rate", help="The load of latency and energy, per second.")] = None,
+    memory: Annotated[float | None, typer.Option("--memory", help="MiB that the server may take.")] = None,
+    accuracy: Annotated[
+        float | None, typer.Option("--accuracy-budget", help="What a variant may lose of the task's metric.")
+    ] = None,
+    exhaustive_check: Annotated[
+        bool, typer.Option("--exhaustive-check", help="Then measure every configuration, and print the gap.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the newest search of the same.")] = False,
+    url: Url = None,
+    repository: Repository = MODEL_REPO,
+    samples: Samples = None,
+    inputs: Inputs = [],
+    smoke: Annotated[bool, typer.Option("--smoke", help="The PoC's smaller sizes.")] = False,
+    set_: Annotated[list[str], typer.Option("--set", help="KEY=VALUE over poc.yaml; may be repeated.")] = [],
+    protocol: Protocol = "http",
+    processes: Processes = 1,
+    json: Json = False,
+) -> None:
+    """The configuration that serves an SLO best; exit code 1 when none does, or none was found within the budget.
+
+    A server at --url must serve --repository in explicit model control.
+    """
+    from toolkit.environment import environment_here
+    from toolkit.load.duration import seconds_from_text
+    from toolkit.load.power import has_power_meter
+    from toolkit.tune.objective import objective_of
+    from toolkit.workflow.measure import Driving
+    from toolkit.workflow.runs import RUNS
+    from toolkit.workflow.tune import Asked, run_tune
+
+    here = environment_here()
+    aim = objective_of(
+        objective, price=price, rate_per_s=rate, environment=here, has_power_meter=has_power_meter(bool(here.gpus))
+    )
+    asked = Asked(target=target, slo=slo, repository=repository, objective=aim, method=method, url=url)
+    asked = replace(asked, budget_s=seconds_from_text(budget), samples=samples, inputs=tuple(inputs), resume=resume)
+    asked = replace(asked, memory_bytes=None if memory is None else int(memory * 2**20), accuracy_budget=accuracy)
+    asked = replace(asked, smoke=smoke, settings=tuple(set_), exhaustive_check=exhaustive_check)
+    asked = replace(asked, driving=Driving(protocol=protocol, processes=processes))
+    with show.progress(json) as progress:
+        run, answer = run_tune(asked, command=command_line(), root=RUNS, progress=progress)
+    show_tune.tuned(run, answer, as_json=json)
+    raise typer.Exit(0 if answer.decision.outcome == "PASS" else 1)
+
+
+COMMANDS = (tune,)
