@@ -14,6 +14,7 @@ from typing import Literal
 
 from toolkit.environment import environment_here
 from toolkit.errors import UsageError
+from toolkit.families import FAMILIES
 from toolkit.load.slo import Slo
 from toolkit.records import write_json, write_text
 from toolkit.repository.config import to_pbtxt, with_overrides
@@ -30,8 +31,9 @@ from toolkit.tune.search import Ledger, Search, run_search
 from toolkit.tune.space import AS_CONFIGURED, Space
 from toolkit.tune.tuned import Tuned, tuned
 from toolkit.workflow.jobs import already_there, embedded
-from toolkit.workflow.measure import Driving
+from toolkit.workflow.measure import Driving, driving_of
 from toolkit.workflow.report import DECISION, write_report
+from toolkit.workflow.requests import write_requests
 from toolkit.workflow.runs import MANIFEST, Progress, finish_run, locked, new_run, read_manifest, resumable_run
 from toolkit.workflow.tune_measure import Bench, tightest_limit_s
 from toolkit.workflow.tune_target import Tuning, tuning_of
@@ -99,7 +101,9 @@ def _tuned(run: Path, tuning: Tuning, asked: Asked, progress: Progress) -> Tuned
     ledger = Ledger(budget_s=asked.budget_s)
     with serving() as endpoint:
         requests = tuning.requests(endpoint)
-        bench = bench_of(run, endpoint, tuning, requests, asked.driving)
+        driving = driving_of(FAMILIES.get(tuning.subject.family), asked.driving)
+        write_requests(run / "requests", requests, driving.protocol)
+        bench = bench_of(run, endpoint, tuning, requests, driving)
         try:
             plan = _search(plan, ledger, bench, tuning, asked, progress)
         finally:

@@ -83,6 +83,7 @@ def _of_poc(poc: Poc, slo: str | None, wishes: Wishes, root: Path, progress: Pro
     folders = build_all(poc, place, sources_of(poc), progress)
     repository = build_repository(poc, place, folders, progress)
     questions = questions_folder(poc, folders)
+    measured = next(e.config for e in read_entries(repository) if e.name == poc.measured)
 
     def deliver(run: Path, chosen: Candidate) -> None:
         def fill(folder: Path) -> None:
@@ -98,7 +99,7 @@ def _of_poc(poc: Poc, slo: str | None, wishes: Wishes, root: Path, progress: Pro
         space=space_here(repository, subject, poc.file.search.ranges, wishes.accuracy_budget),
         digests=_digests(repository),
         endpoint=None,
-        requests=lambda endpoint: sample_requests(poc, questions, PAYLOADS),
+        requests=lambda endpoint: sample_requests(poc, questions, PAYLOADS, measured),
         deliver=deliver,
     )
 
