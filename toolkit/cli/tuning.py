@@ -1,13 +1,14 @@
-"""The commands that search: tune."""
+"""The commands that search and explain: tune, diagnose."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from toolkit.cli import show, show_tune
+from toolkit.cli import show, show_diagnose, show_tune
 from toolkit.cli.options import (
     MODEL_REPO,
     Inputs,
@@ -81,4 +82,35 @@ def tune(
     raise typer.Exit(0 if answer.decision.outcome == "PASS" else 1)
 
 
-COMMANDS = (tune,)
+def diagnose(
+    target: Annotated[str, typer.Argument(help="A served model's name, a run folder, or latest:<poc>.")],
+    apply: Annotated[bool, typer.Option("--apply", help="Load the first remedy and measure again.")] = False,
+    trace: Annotated[
+        Path | None, typer.Option("--trace", metavar="FILE", help="A torch profiler's JSON, or Nsight Systems' sqlite.")
+    ] = None,
+    clients: Annotated[int, typer.Option("--clients", min=2, help="How many are many for this server.")] = 16,
+    window: Annotated[str, typer.Option("--window", help="Time for each load, with its unit.")] = "2s",
+    url: Url = None,
+    repository: Repository = MODEL_REPO,
+    samples: Samples = None,
+    inputs: Inputs = [],
+    protocol: Protocol = "http",
+    processes: Processes = 1,
+    json: Json = False,
+) -> None:
+    """Where the time goes and what limits a served model, each with its figure, its threshold and its remedy."""
+    from toolkit.load.duration import seconds_from_text
+    from toolkit.workflow.diagnose import Asked, run_diagnose
+    from toolkit.workflow.measure import Driving
+    from toolkit.workflow.runs import RUNS
+    from toolkit.workflow.sweep import Sweep
+
+    spec = Sweep(target=target, url=url, repository=repository, samples=samples, inputs=tuple(inputs), slo=None)
+    spec = replace(spec, driving=Driving(protocol=protocol, processes=processes))
+    asked = Asked(target=spec, clients=clients, window_s=seconds_from_text(window), apply=apply, trace=trace)
+    with show.progress(json) as progress:
+        run, found = run_diagnose(asked, command=command_line(), root=RUNS, progress=progress)
+    show_diagnose.diagnosis(run, found, as_json=json)
+
+
+COMMANDS = (tune, diagnose)
