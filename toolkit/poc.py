@@ -182,6 +182,12 @@ class Poc:
         """The configurations to measure, in the order of poc.yaml."""
         return tuple(Candidate(name=n, config=c) for n, c in self.file.search.candidates.items())
 
+    @property
+    def workload(self) -> dict[str, Any]:
+        """What is sent, the path of a trace made absolute."""
+        trace = self.file.workload.get("trace")
+        return self.file.workload | ({"trace": str(self.folder / trace)} if isinstance(trace, str) else {})
+
     def data_source_of(self, name: str) -> str:
         """The FILE:FUNCTION text of an entry under `data`, its path made absolute."""
         return str(self.folder / self.file.data[name].source)

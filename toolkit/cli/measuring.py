@@ -80,6 +80,7 @@ def sweep(
     from toolkit.workflow.measure import Driving
     from toolkit.workflow.runs import RUNS
     from toolkit.workflow.sweep import Sweep, run_sweep
+    from toolkit.workflow.workload import Sent
 
     form = LoadOptions(concurrency=concurrency, rate=rate, ramp=ramp, trace=trace, scenario=scenario, duration=duration)
     form = replace(form, trace_unit=trace_unit, arrival=arrival, variation=variation, max_connections=max_connections)
@@ -87,7 +88,7 @@ def sweep(
     driving = Driving(protocol=protocol, processes=processes)
     spec = replace(spec, driving=driving, drift_check=drift_check, resume=resume)
     spec = replace(spec, scenario=scenario_from_options(form, slo), engine=engine)
-    spec = replace(spec, workload=workload, tokenizer=tokenizer)
+    spec = replace(spec, sent=Sent(workload=workload, tokenizer=tokenizer, trace=trace))
     with show.progress(json) as progress:
         swept = run_sweep(spec, loads_from_options(form), command=command_line(), root=RUNS, progress=progress)
     show_sweep.sweep(swept, as_json=json)
@@ -132,9 +133,10 @@ def max_rate(
     from toolkit.workflow.measure import Driving
     from toolkit.workflow.runs import RUNS
     from toolkit.workflow.sweep import Sweep
+    from toolkit.workflow.workload import Sent
 
     spec = Sweep(target=target, url=url, repository=repository, samples=samples, inputs=tuple(inputs), slo=slo)
-    spec = replace(spec, workload=workload, tokenizer=tokenizer)
+    spec = replace(spec, sent=Sent(workload=workload, tokenizer=tokenizer))
     spec = replace(spec, driving=Driving(protocol=protocol, processes=processes))
     form = Asked(target=spec, budget_s=seconds_from_text(budget), arrival=arrival, variation=variation)
     form = replace(form, from_per_s=lowest, to_per_s=highest)

@@ -59,7 +59,8 @@ class Asking:
     """`recognises` a ModelConfig of such an entry. A request may take `timeout_s`.
 
     `entry` is the Asked of a config, `requests` of a workload as poc.yaml has it, whole and ready to be sent, and
-    `questions` those whose answers the exporter left in an artifact's folder.
+    `questions` those whose answers the exporter left in an artifact's folder; `workload` reads one from a command line.
+    `delivery` says why such a run leaves no bundle, and what does it instead.
     """
 
     protocol: WireProtocol
@@ -69,3 +70,4 @@ class Asking:
     requests: Callable[[Asked, Mapping[str, Any], WireProtocol], tuple[bytes, ...]]
     questions: Callable[[Asked, Path], Questions]
     workload: Callable[[str], Mapping[str, Any]]
+    delivery: str

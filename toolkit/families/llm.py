@@ -23,7 +23,9 @@ from toolkit.families.prompts import texts_of, tokenizer_in
 from toolkit.load.ask import Answer
 from toolkit.load.connection import WireProtocol
 from toolkit.load.server_metrics import Sample, read_metrics
-from toolkit.load.workload import prompts_of, workload_data_from_text, workload_from_data
+from toolkit.load.token_trace import prompts_from_trace
+from toolkit.load.workload import Prompt, WorkloadSpec, prompts_of, workload_data_from_text, workload_from_data
+from toolkit.records import from_data
 from toolkit.serve.event_stream import DONE, Events
 from toolkit.serve.generation import Sampling, generates_text, generation_request, input_names, piece_from_event
 from toolkit.serve.server import Endpoint
@@ -68,12 +70,19 @@ def entry_of(config: Mapping[str, Any], folder: Path | None) -> Asked:
 
 def requests_of(entry: Asked, workload: Mapping[str, Any], protocol: WireProtocol) -> tuple[bytes, ...]:
     """The requests of a workload, greedy and as long as it says. Raises UsageError and ConfigurationError."""
-    prompts = prompts_of(workload_from_data(workload, "workload"))
+    prompts = _prompts(workload)
     texts = texts_of(prompts, tokenizer_in(entry.folder), context=entry.context)
     return tuple(
         _request(entry, text, Sampling(max_tokens=prompt.output_tokens, ignore_eos=True), protocol)
         for text, prompt in zip(texts, prompts, strict=True)
     )
+
+
+def _prompts(workload: Mapping[str, Any]) -> tuple[Prompt, ...]:
+    if (trace := workload.get("trace")) is None:
+        return prompts_of(workload_from_data(workload, "workload"))
+    spec: WorkloadSpec = from_data(WorkloadSpec, dict(workload), "workload")
+    return prompts_from_trace(Path(trace), scale=spec.scale, seed=spec.seed or 0)
 
 
 def _request(entry: Asked, text: str, sampling: Sampling, protocol: WireProtocol, *, details: bool = False) -> bytes:
@@ -211,5 +220,7 @@ LLM = Family(
         requests=requests_of,
         questions=questions_of,
         workload=workload_data_from_text,
+        delivery="this entry's backend is the embedded server's, which no production image holds; `toolkit repo add "
+        "DIR --server triton-vllm` writes the entry of a GPU server from the same folder, not measured here",
     ),
 )

@@ -8,6 +8,7 @@ counts the successes that were *done* within it. Latencies are of successful req
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -53,7 +54,9 @@ def measurement_from_records(
     requests, errors = int(counted.sum()), error_counts(records)
     client, offered_per_s = client_health(records, load), offered_rate_per_s(records, load)
     throughput_per_s = len(completions_s(records)) / window_s if window_s > 0 else 0.0
-    measured = distribution(latency)
+    measured, streams = distribution(latency), streams_of(records)
+    if streams is not None:
+        models, split = without_executions(models), None
     found = (
         warnings.server_lost(records.ended),
         warnings.no_answers(len(latency), requests),
@@ -83,7 +86,7 @@ def measurement_from_records(
         client=client,
         warnings=(*warned, *(warning for warning in found if warning is not None)),
         interrupted=records.interrupted,
-        streams=streams_of(records),
+        streams=streams,
     )
 
 
@@ -102,6 +105,14 @@ def streams_of(records: Records) -> Streams | None:
         tokens_per_s=int(within.sum()) / window_s,
         tokens=float(records.responses[counted].mean()) if counted.any() else 0.0,
     )
+
+
+def without_executions(models: tuple[ModelSplit, ...]) -> tuple[ModelSplit, ...]:
+    """What Triton tells of entries that stream, without what it does not mean.
+
+    A decoupled model's execution is over when it has taken the request, so its times and batch sizes are of that.
+    """
+    return tuple(dataclasses.replace(model, batches=()) for model in models)
 
 
 def _finite(name: str, records: Records) -> Distribution:

@@ -1,8 +1,8 @@
 """Reading a trace of arrivals from a file: the path goes in, a Trace comes out.
 
 Three kinds of file, told apart by their first line: one timestamp a line; CSV with a column `timestamp`; one JSON
-object a line with a key `timestamp` (Mooncake's traces, AIPerf's input: in milliseconds). What else they say is not
-looked at.
+object a line with a key `timestamp` (Mooncake's traces, AIPerf's input: in milliseconds). Capitals do not matter, and
+a date (Azure's traces) is a time from the first one. What else they say is token_trace.py's.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import csv
 import json
 import math
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,7 +38,11 @@ def trace_from_file(
     if not lines:
         raise ConfigurationError(f"{path} holds no timestamp")
     times_s: list[float] = []
+    first_date: float | None = None
     for number, cell in _cells(path, lines):
+        if (date := _date_s(cell)) is not None:
+            first_date = date if first_date is None else first_date
+            cell, unit = date - first_date, "s"
         time_s = _seconds(cell, unit, f"{path}:{number}")
         if times_s and time_s < times_s[-1]:
             raise ConfigurationError(
@@ -53,6 +58,46 @@ def trace_from_file(
             mend=f"subtract the first timestamp from all of them; or say that they are in ms, not {unit}",
         )
     return Trace(timestamps_s=tuple(times_s), warmup_s=warmup_s, max_connections=max_connections)
+
+
+def trace_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """The number and the columns of every line, with small letters; none of a file that holds timestamps alone.
+
+    Raises ConfigurationError for a file that cannot be read, and for a line that is no JSON where the others are.
+    """
+    lines = _lines(path)
+    if not lines or _is_number(lines[0][1]):
+        return []
+    if lines[0][1].startswith("{"):
+        return [(number, _json_row(path, number, line)) for number, line in lines]
+    names = _names(lines[0][1])
+    rows = csv.reader(line for _, line in lines[1:])
+    return [(n, dict(zip(names, row, strict=False))) for (n, _), row in zip(lines[1:], rows, strict=False)]
+
+
+def _names(line: str) -> list[str]:
+    return [name.strip().lower() for name in next(csv.reader([line]))]
+
+
+def _json_row(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as err:
+        raise ConfigurationError(f"{path}:{number} is no JSON: {err}") from err
+    if not isinstance(row, dict):
+        raise ConfigurationError(f"{path}:{number} has no '{KEY}'; expected an object with that key in every line")
+    return {str(key).lower(): value for key, value in row.items()}
+
+
+def _date_s(cell: Any) -> float | None:
+    """A date as seconds since 1970; None for anything else."""
+    if not isinstance(cell, str) or _is_number(cell):
+        return None
+    try:
+        date = datetime.fromisoformat(cell)
+    except ValueError:
+        return None
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
@@ -75,17 +120,14 @@ def _cells(path: Path, lines: list[tuple[int, str]]) -> Cells:
 
 def _json_cells(path: Path, lines: list[tuple[int, str]]) -> Cells:
     for number, line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError as err:
-            raise ConfigurationError(f"{path}:{number} is no JSON: {err}") from err
-        if not isinstance(row, dict) or KEY not in row:
+        row = _json_row(path, number, line)
+        if KEY not in row:
             raise ConfigurationError(f"{path}:{number} has no '{KEY}'; expected an object with that key in every line")
         yield number, row[KEY]
 
 
 def _csv_cells(path: Path, lines: list[tuple[int, str]]) -> Cells:
-    names = [name.strip() for name in next(csv.reader([lines[0][1]]))]
+    names = _names(lines[0][1])
     if KEY not in names:
         raise ConfigurationError(
             f"{path}:{lines[0][0]}: '{lines[0][1][:60]}' is neither a timestamp nor a header with a column '{KEY}'",

@@ -90,7 +90,10 @@ SHAPES: Mapping[str, Workload] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadSpec:
-    """A workload as it is written down: a shape of SHAPES, each length of which may be another one."""
+    """A workload as it is written down: a shape of SHAPES, each length of which may be another one.
+
+    `trace`, the path of a file, has the lengths instead (token_trace.py), multiplied by `scale`.
+    """
 
     shape: Literal["chat", "rag"] = "chat"
     input: int | str | None = None
@@ -99,6 +102,8 @@ class WorkloadSpec:
     prefixes: int | None = None
     requests: int | None = None
     seed: int | None = None
+    trace: str | None = None
+    scale: float = 1.0
 
 
 def workload_from_data(data: Mapping[str, Any], where: str) -> Workload:

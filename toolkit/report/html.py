@@ -76,6 +76,7 @@ def render_html(report: Report) -> str:
         streams=_streams(report),
         charted=charted_rate(report.trials).lower(),
         split=_split(report),
+        no_split=no_split(report),
         batches=_batches(report),
         glossary=GLOSSARY,
         bundle=bundle_text(report),
@@ -195,6 +196,16 @@ def _split(report: Report) -> Figure | None:
         return None
     caption = f"Configuration '{trial.candidate.name}'. Queue to output are spent in the server."
     return _figure(lambda width: time_split_chart(splits, width=width), caption)
+
+
+def no_split(report: Report) -> str:
+    """Why the mean request cannot be taken apart."""
+    if any(measurement.streams for measurement in report.measurements):
+        return (
+            "Triton counts a streamed request as executed when the model has taken it, so its statistics do not take "
+            "the mean request apart; the first token and the gaps between the others show where a reader waits."
+        )
+    return "The server's statistics were not taken, so the mean request cannot be taken apart."
 
 
 def _batches(report: Report) -> tuple[str, ...]:

@@ -5,13 +5,15 @@ In: trials and their objective. Out: an Altair chart in the look of the others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from toolkit.load.goodput import limits_of
 from toolkit.load.slo import Slo
-from toolkit.report.charts import altair_module, series, styled
+from toolkit.report.charts import PALETTE, altair_module, series, styled
 from toolkit.report.descriptions import describe_streams, stream_rows
 from toolkit.tune.decision import Trial
+from toolkit.tune.words import time_text
 
 
 def streams_chart(trials: tuple[Trial, ...], slo: Slo, *, width: int = 720) -> Any:
@@ -46,3 +48,28 @@ def _stream_panel(
         layers.append(line.encode(y="limit:Q"))
     wide = width > 500
     return alt.layer(*layers).properties(width=width // 2 - 70 if wide else width - 70, height=200)
+
+
+def token_times_chart(times_s: Sequence[float], *, width: int = 720) -> Any:
+    """How long each token of one generation was waited for (ms), the first one in another colour.
+
+    times_s: to the first token, then the gaps. Returns an altair.Chart.
+    """
+    alt = altair_module()
+    kinds = ["first token (TTFT)", "gap after the one before (ITL)"]
+    rows = [{"token": n, "time": 1e3 * time, "kind": kinds[n > 1]} for n, time in enumerate(times_s, 1)]
+    colours = alt.Scale(domain=kinds, range=list(PALETTE[1::-1]))
+    chart = (
+        alt.Chart(alt.Data(values=rows))
+        .mark_bar()
+        .encode(
+            x=alt.X("token:O", title="Token", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+            y=alt.Y("time:Q", title="Waited for (ms)"),
+            color=alt.Color("kind:N", scale=colours, legend=alt.Legend(title=None)),
+        )
+        .properties(width=width - 70, height=160)
+    )
+    slowest = max(range(1, len(times_s)), key=times_s.__getitem__, default=0)
+    text = f"{len(times_s)} tokens; the first after {time_text(times_s[0])}" if times_s else "no token came"
+    text += f", the longest gap {time_text(times_s[slowest])} before token {slowest + 1}." if slowest else "."
+    return styled(chart, "token-times", text, ticks=4)

@@ -90,7 +90,7 @@ def criterion_name(criterion: Criterion) -> str:
 def target_text(criterion: Criterion) -> str:
     """`p99 ≤ 20 ms`."""
     sign = "≥" if is_at_least(criterion) else "≤"
-    return f"{criterion_name(criterion)} {sign} {amount_text(criterion, criterion.limit)}"
+    return f"{criterion_name(criterion)}{_within(criterion)} {sign} {amount_text(criterion, criterion.limit)}"
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -99,7 +99,13 @@ def verdict_text(verdict: Verdict) -> str:
     limit = f"{'at least' if is_at_least(criterion) else 'limit'} {amount_text(criterion, criterion.limit)}"
     if verdict.measured is None:
         return f"{criterion_name(criterion)} not measurable ({limit})"
-    return f"{criterion_name(criterion)} {amount_text(criterion, verdict.measured)} ({limit})"
+    return f"{criterion_name(criterion)} {amount_text(criterion, verdict.measured)}{_within(criterion)} ({limit})"
+
+
+def _within(criterion: Criterion) -> str:
+    """What each request must keep, of a goodput."""
+    limits = " and ".join(f"{bound.metric} {time_text(bound.limit_s)}" for bound in criterion.within)
+    return f" within {limits}" if limits else ""
 
 
 def interval_text(verdict: Verdict) -> str:

@@ -11,6 +11,7 @@ from toolkit.errors import ConfigurationError
 from toolkit.export.arrays import read_arrays
 from toolkit.export.made_arrays import ARRAYS_FILE
 from toolkit.export.parity import LiveParity, ParityResult
+from toolkit.families import FAMILIES
 from toolkit.index.recall import IndexRecall
 from toolkit.load.drift import Drift, drift_between
 from toolkit.load.slo import Slo
@@ -142,7 +143,7 @@ def report_run(run: Path, *, read: ReadPoint = read_point) -> Report:
         commands=(manifest.command, *(text.format(run=run) for text in COMMANDS)),
         versions={"poc-toolkit": manifest.toolkit_version, "commit": manifest.commit} | environment.packages,
         seeds={"requests": manifest.seed},
-        bundle=_bundle(run),
+        bundle=_bundle(run, subject.family),
         sizing=plan_in(run),
         evidence_sha256=digest_of_value(manifest.evidence) if manifest.evidence else "",
     )
@@ -196,9 +197,12 @@ def write_report(run: Path, output: Path | None = None) -> Path:
     return html
 
 
-def _bundle(run: Path) -> BundleWritten | BundleOmitted:
+def _bundle(run: Path, family: str) -> BundleWritten | BundleOmitted:
     if (run / "deploy").is_dir():
         return BundleWritten(path="deploy")
+    asking = FAMILIES[family].asking if family in FAMILIES else None
+    if asking is not None:
+        return BundleOmitted(reason=asking.delivery)
     return BundleOmitted(reason="a bundle is written after a PASS only; `toolkit deploy RUN --allow-unproven` insists")
 
 

@@ -84,7 +84,7 @@ def questions_folder(poc: Poc, folders: Mapping[str, Path]) -> Path:
 def sample_requests(poc: Poc, folder: Path, count: int, entry: ModelConfig) -> tuple[bytes, ...]:
     """The first `count` questions as requests to the measured entry; where the family has a workload, all of that."""
     if (asking := poc.family.asking) is not None:
-        return asking.requests(asked_entry(poc, entry, folder), poc.file.workload, asking.protocol)
+        return asking.requests(asked_entry(poc, entry, folder), poc.workload, asking.protocol)
     if poc.file.questions:
         inputs, _, _ = _asked(poc, folder)
         return requests_from(poc.measured, {name: array[:count] for name, array in inputs.items()})

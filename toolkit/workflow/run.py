@@ -165,9 +165,10 @@ def _deliver(
     def fill(folder: Path) -> None:
         fill_repository(poc, folder, folders, chosen=chosen)
 
-    progress("writing the deployment bundle")
     step(run, "chosen_repository", {"chosen": chosen, "base": read_entries(run / "repository")}, fill)
-    deploy_run(run, run / "deploy", replace=True)
+    if poc.family.asking is None:
+        progress("writing the deployment bundle")
+        deploy_run(run, run / "deploy", replace=True)
     if publish is not None:
         progress(f"publishing to {publish}")
         fill_repository(poc, publish, folders, chosen=chosen)

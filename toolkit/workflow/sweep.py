@@ -15,7 +15,6 @@ from typing import Any
 from toolkit.errors import ServerTrouble, UsageError
 from toolkit.export.arrays import read_arrays
 from toolkit.families import FAMILIES, family_of_entry
-from toolkit.families.family import Family
 from toolkit.load.drift import Drift
 from toolkit.load.loadgen import ScenarioResult
 from toolkit.load.loadgen_scenario import Scenario
@@ -48,6 +47,7 @@ from toolkit.workflow.runs import (
 )
 from toolkit.workflow.scenarios import outcome_with, scenario_job, scenario_of
 from toolkit.workflow.served import write_served
+from toolkit.workflow.workload import Sent, workload_requests
 
 AS_SERVED = Candidate(name="as-served", config={})
 PAYLOADS = 32
@@ -59,7 +59,6 @@ class Sweep:
 
     `drift_check`: of several loads the first is measured again at the end. `resume`: go on with the newest sweep of
     the same model, loads and requests. `scenario`: LoadGen decides what is sent when, and there are no other loads.
-    `workload`, `tokenizer`: of an entry that generates text, what is sent, and the folder that counts its tokens.
     `engine`: who drives each closed loop once more after us, ourselves alone by default.
     """
 
@@ -74,8 +73,7 @@ class Sweep:
     resume: bool = False
     scenario: Scenario | None = None
     engine: Engine = "toolkit"
-    workload: str | None = None
-    tokenizer: Path | None = None
+    sent: Sent = field(default_factory=Sent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,8 +218,11 @@ def target_from_model(endpoint: Endpoint, spec: Sweep, slo: Slo | None) -> Targe
     )
     family = family_of_entry(config)
     if family is not None and spec.samples is None and not spec.inputs:
-        return Target(subject=replace(subject, family=family.name), requests=_workload_requests(family, config, spec))
-    if spec.workload is not None:
+        own = None if spec.url else spec.repository / spec.target / "1"
+        protocol = driving_of(family, spec.driving).protocol
+        requests = workload_requests(family, config, spec.sent, own=own, protocol=protocol)
+        return Target(subject=replace(subject, family=family.name), requests=requests)
+    if spec.sent.workload is not None:
         raise UsageError(
             f"{spec.target} does not generate text, so it has no workload", mend="give --samples or --input"
         )
@@ -230,16 +231,6 @@ def target_from_model(endpoint: Endpoint, spec: Sweep, slo: Slo | None) -> Targe
         given = tuple(tensor_from_text(t) for t in spec.inputs)
         arrays = seeded_inputs(model_signature(endpoint, spec.target), given, PAYLOADS)
     return Target(subject=subject, requests=requests_from(spec.target, arrays, spec.driving.protocol))
-
-
-def _workload_requests(family: Family, config: dict[str, Any], spec: Sweep) -> tuple[bytes, ...]:
-    """Requests by the workload that was asked for; tokens are counted by the entry's own tokenizer where it is here."""
-    assert family.asking is not None
-    own = spec.repository / spec.target / "1"
-    folder = spec.tokenizer or (own if spec.url is None and own.is_dir() else None)
-    protocol = driving_of(family, spec.driving).protocol
-    workload = family.asking.workload(spec.workload) if spec.workload else {}
-    return family.asking.requests(family.asking.entry(config, folder), workload, protocol)
 
 
 def served_config(endpoint: Endpoint, model: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from toolkit.workshop.guide import bundle, decision, inspect, open_poc, preflight, run
+from toolkit.workshop.streaming import stream
 from toolkit.workshop.views import explore
 
-__all__ = ["bundle", "decision", "explore", "inspect", "open_poc", "preflight", "run"]
+__all__ = ["bundle", "decision", "explore", "inspect", "open_poc", "preflight", "run", "stream"]

@@ -18,6 +18,7 @@ from toolkit.errors import ToolkitError
 from toolkit.load.slo import Criterion, Slo
 from toolkit.report.charts import latency_throughput_chart, svg
 from toolkit.report.report import CPU_MARK
+from toolkit.report.stream_chart import streams_chart
 from toolkit.tune.decision import Decision, Trial, decide
 from toolkit.workflow.measure import read_trials
 from toolkit.workflow.report import trials_of
@@ -91,9 +92,11 @@ class LiveCurve:
 
 
 def curve(run: Path, trials: tuple[Trial, ...], slo: Slo, decision: Decision | None) -> str:
-    """The chart of a run as an SVG text."""
+    """The chart of a run as an SVG text, and below it that of its tokens where answers were streamed."""
     mark = CPU_MARK if read_manifest(run).device == "CPU" else ""
-    return svg(latency_throughput_chart(trials, slo, decision=decision, mark=mark), key=run.name)
+    drawn = svg(latency_throughput_chart(trials, slo, decision=decision, mark=mark), key=run.name)
+    is_streamed = any(point.measurement.streams for trial in trials for point in trial.points)
+    return drawn + (svg(streams_chart(trials, slo), key=run.name) if is_streamed else "")
 
 
 @plainly
