@@ -14,6 +14,8 @@ from toolkit.records import digest_of_files, read_json, write_json
 from toolkit.tensor import Signature
 
 FILE = "artifact.json"
+#: The format of an ONNX graph with a key/value cache, its tokenizer and its description beside it.
+LANGUAGE_MODEL = "onnx-causal-lm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

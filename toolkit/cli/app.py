@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -106,6 +106,9 @@ def export(
     samples: Samples = None,
     name: Annotated[str | None, typer.Option("--name", help="The artifact's name; default: the folder's.")] = None,
     opset: Annotated[int, typer.Option("--opset", help="The ONNX opset.")] = 20,
+    precision: Annotated[
+        Literal["fp32", "int4"], typer.Option("--precision", help="int4 quantises a language model's weights.")
+    ] = "fp32",
     trust: Trust = False,
     json: Json = False,
 ) -> None:
@@ -114,7 +117,15 @@ def export(
 
     with show.progress(json) as progress:
         artifact, parity = export_model(
-            model, output, name=name, inputs=inputs, samples=samples, opset=opset, trust=trust, progress=progress
+            model,
+            output,
+            name=name,
+            inputs=inputs,
+            samples=samples,
+            opset=opset,
+            trust=trust,
+            precision=precision,
+            progress=progress,
         )
     show.document({"artifact": artifact, "parity": parity}) if json else show.parity(output, artifact, parity)
     raise typer.Exit(0 if parity.passed else 1)

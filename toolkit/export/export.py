@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from toolkit.artifact import Artifact, write_artifact
+from toolkit.artifact import LANGUAGE_MODEL, Artifact, write_artifact
 from toolkit.environment import environment_here
-from toolkit.errors import ToolkitError, UsageError
+from toolkit.errors import ExportFailed, ToolkitError, UsageError
 from toolkit.export.parity import ParityResult, TaskMetric
 from toolkit.export.process import Progress, run_worker
 from toolkit.export.spec import (
@@ -27,6 +27,7 @@ from toolkit.export.spec import (
     ExportSpec,
     WorkerRequest,
 )
+from toolkit.models.language_model import LANGUAGE_MODEL_COMPANIONS, LANGUAGE_MODEL_FILE
 from toolkit.models.onnx import external_files, opset_of, read_onnx, signature_from_onnx
 from toolkit.models.source import Source
 from toolkit.records import digest_of_files, from_data, write_json, write_text, writing
@@ -64,6 +65,10 @@ def export(
     _clear(folder)
     request = WorkerRequest(action="export", source=source, spec=spec)
     inputs = run_worker(request, folder / REQUEST_FILE, folder / LOG_FILE, progress)
+    if (folder / LANGUAGE_MODEL_FILE).is_file():
+        return _finished_language_model(folder, name, source, spec, say)
+    if spec.precision == "int4":
+        raise ExportFailed(f"{source.path} is no language model, and int4 is for those", mend="use --precision fp32")
     signature = _signature(folder / MODEL_FILE, from_data(tuple[TensorSpec, ...], inputs, "the worker's answer"))
     say("comparing with the original at batch " + ", ".join(map(str, spec.batch_sizes)))
     parity = check_parity(folder, spec, task=task)
@@ -90,6 +95,22 @@ def _where_they_part(request: WorkerRequest, folder: Path, parity: ParityResult)
     except ToolkitError as err:
         return (f"where the answers part could not be found: {err.message}",)
     return (module or "where the answers part could not be narrowed down: every module that the graph names agrees",)
+
+
+def _finished_language_model(folder: Path, name: str, source: Source, spec: ExportSpec, say: Progress) -> Artifact:
+    """The artifact of a language model, whose parity is that of what it says."""
+    from toolkit.export.generation_parity import check_generation
+
+    say("comparing what it says with the original")
+    parity = check_generation(folder, spec)
+    write_json(folder / PARITY_FILE, parity)
+    write_text(folder / REPRODUCE_FILE, _REPRODUCE)
+    artifact = _artifact(folder, name, source, spec, signature_from_onnx(folder / MODEL_FILE), parity)
+    companions = tuple(n for n in (LANGUAGE_MODEL_FILE, *LANGUAGE_MODEL_COMPANIONS) if (folder / n).is_file())
+    files = (*artifact.files, *companions)
+    artifact = replace(artifact, format=LANGUAGE_MODEL, files=files, sha256=digest_of_files(folder, files))
+    write_artifact(folder, artifact)
+    return artifact
 
 
 def _quiet(_: str) -> None:

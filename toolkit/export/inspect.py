@@ -85,5 +85,6 @@ def _inspect_pytorch(source: Source, spec: ExportSpec, progress: Progress | None
     with tempfile.TemporaryDirectory(prefix="toolkit-inspect-") as folder:
         found = run_worker(request, Path(folder) / REQUEST_FILE, Path(folder) / LOG_FILE, progress)
     what = "unpickled, which can run any code hidden in it" if source.entry is None else "Python code, which is run"
-    common = {"framework": source.framework, "opset": None, "unsafe": [f"{source.path} is {what}"]}
+    unsafe = [] if source.framework == "huggingface" else [f"{source.path} is {what}"]
+    common = {"framework": source.framework, "opset": None, "unsafe": unsafe}
     return from_data(Inspection, found | common, str(source.path))

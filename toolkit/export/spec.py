@@ -12,6 +12,7 @@ from toolkit.artifact import FILE as ARTIFACT_FILE
 from toolkit.errors import UsageError
 from toolkit.export.noise import Noise
 from toolkit.export.parity import Tolerance
+from toolkit.models.language_model import LANGUAGE_MODEL_COMPANIONS, LANGUAGE_MODEL_FILE
 from toolkit.models.source import Source
 from toolkit.tensor import TensorSpec
 
@@ -29,6 +30,8 @@ FACTS_FILE = "reference.json"
 LENGTHS_FILE = "lengths.npz"
 HELD_OUT_FILE = "held_out.npz"
 HELD_OUT_REFERENCE_FILE = "held_out_reference.npz"
+PROMPTS_FILE = "prompts.json"
+GENERATION_FILE = "generation.json"
 OUTPUT_FILES = (
     ARTIFACT_FILE,
     REQUEST_FILE,
@@ -44,6 +47,10 @@ OUTPUT_FILES = (
     LENGTHS_FILE,
     HELD_OUT_FILE,
     HELD_OUT_REFERENCE_FILE,
+    PROMPTS_FILE,
+    GENERATION_FILE,
+    LANGUAGE_MODEL_FILE,
+    *LANGUAGE_MODEL_COMPANIONS,
 )
 
 
@@ -62,12 +69,25 @@ class ReferenceFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What quantising a language model's weights may cost; beyond it the artifact is kept as rejected.
+
+    `perplexity_ratio` is perplexity over the original's; `top1_agreement` the share of tokens of a text at which both
+    find the same one likeliest.
+    """
+
+    perplexity_ratio: float = 1.1
+    top1_agreement: float = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportSpec:
     """How to export. `inputs` name the axes; arrays come from `samples`, else from the model file, else at random.
 
     `samples` is an .npz by input name, an .npy for a model of one input, or a folder of NAME.npy files.
     `tolerance` None means the reference's own noise (noise.py), and the table by dtype where that is not known.
-    `arguments` are handed to those functions of the customer's file that name them.
+    `arguments` are handed to those functions of the customer's file that name them. For a language model `samples` is
+    a text file of prompts, and `budget` judges int4.
     """
 
     inputs: tuple[TensorSpec, ...] = ()
@@ -75,14 +95,15 @@ class ExportSpec:
     opset: int = 20
     batch_sizes: tuple[int, ...] = (1, 2, 3, 8)
     seed: int = 0
-    precision: Literal["fp32"] = "fp32"
+    precision: Literal["fp32", "int4"] = "fp32"
     tolerance: Tolerance | None = None
+    budget: Budget = field(default_factory=Budget)
     sample_count: int = 64
     arguments: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.precision != "fp32":
-            raise UsageError(f"precision '{self.precision}' cannot be exported", mend="use fp32")
+        if self.precision not in ("fp32", "int4"):
+            raise UsageError(f"precision '{self.precision}' cannot be exported", mend="use fp32, or int4 for an LLM")
         if self.sample_count < 1 or not self.batch_sizes or min(self.batch_sizes) < 1:
             raise UsageError(f"batch sizes {self.batch_sizes} with {self.sample_count} samples prove nothing")
 

@@ -19,12 +19,14 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import ExportFailed, ToolkitError
+from toolkit.errors import ToolkitError
 from toolkit.export.spec import WorkerRequest
 from toolkit.extras import require
+from toolkit.models.made_folder import made_folder, returns_path
 from toolkit.records import read_json, to_data
 
 Say = Callable[[str], None]
@@ -61,10 +63,15 @@ def serve(request: WorkerRequest, folder: Path, say: Say) -> Any:
         from toolkit.export.onnx_export import export_onnx
 
         return export_onnx(request, folder, say)
-    if request.source.framework == "huggingface":
-        raise ExportFailed(f"{request.source.path}: Hugging Face folders cannot be exported yet")
     require("torch")
     require("onnxscript")
+    if returns_path(request.source):
+        request = replace(request, source=made_folder(request.source, arguments=request.spec.arguments))
+    if request.source.task == "causal-lm":
+        from toolkit.export.language_model import export_language_model, inspect_language_model
+
+        serve_folder = export_language_model if request.action == "export" else inspect_language_model
+        return serve_folder(request, folder, say)
     from toolkit.export.pytorch_export import export_pytorch, inspect_pytorch
 
     if request.action == "locate":

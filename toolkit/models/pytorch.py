@@ -75,6 +75,8 @@ def _checked_module(module: Any, where: str) -> torch.nn.Module:
     if not isinstance(module, torch.nn.Module):
         raise ModelRefused(
             f"{where} is a {type(module).__name__}, not a torch.nn.Module",
-            mend="return the model itself, for example a torch.nn.Module whose forward() takes tensors",
+            mend="annotate it: def ...() -> Path, for a Hugging Face folder"
+            if isinstance(module, Path)
+            else "return the model itself, for example a torch.nn.Module whose forward() takes tensors",
         )
     return module.to("cpu").eval().requires_grad_(False)
