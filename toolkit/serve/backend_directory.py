@@ -25,7 +25,7 @@ def cache_folder() -> Path:
 
 def backend_directory(wheel: Path) -> Path:
     """The assembled folder, made when it is not there yet. Raises EnvironmentProblem when it cannot be written."""
-    names = [name for name in files_below(OURS) if name.endswith("/model.py")]
+    names = [name for name in files_below(OURS) if name.endswith(".py") and "/" in name]
     key = f"{package_version('nvidia-pytriton')}-{PYTHON}-{digest_of_files(OURS, names)[:16]}"
     place = cache_folder() / "backends" / key
     if place.is_dir():
@@ -51,5 +51,5 @@ def _assemble(wheel: Path, names: list[str], work: Path) -> None:
     shutil.copy(wheel / "python_backend_stubs" / PYTHON / stub, work / "python" / stub)
     (work / "python" / stub).chmod(0o755)
     for name in names:
-        (work / name).parent.mkdir(parents=True)
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(OURS / name, work / name)

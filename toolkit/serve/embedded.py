@@ -27,7 +27,7 @@ from toolkit.serve.server import HOST, Endpoint, Server, port_is_free
 
 SERVICES = ("http", "grpc", "metrics")
 #: What the wheel's python backend is called: by its own name, and under each name that we give it.
-PYTHON_BACKENDS = ("python", "onnxruntime")
+PYTHON_BACKENDS = ("python", "onnxruntime", "onnxruntime_llm")
 READY_TIMEOUT_S = 300.0
 PORT_ATTEMPTS = 5
 POLL_S = 0.05
