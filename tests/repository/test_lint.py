@@ -169,6 +169,7 @@ def two_streams(repository: Path) -> None:
     )
 
 
+VLLM = 'backend: "vllm" max_batch_size: 0 model_transaction_policy { decoupled: true }'
 PLANTED: tuple[tuple[str, Callable[[Path], None], str], ...] = (
     ("TR001", written("scorer/config.pbtxt", 'name: "scorer"\nmax_batch: 8\n'), "config.pbtxt:2:1: "),
     ("TR002", edited("scorer", 'name: "scorer"', 'name: "score"'), "name is 'score', the folder is 'scorer'"),
@@ -309,6 +310,9 @@ PLANTED: tuple[tuple[str, Callable[[Path], None], str], ...] = (
         "KIND_GPU with onnxruntime",
     ),
     ("TR093", edited("decode", *ENVIRONMENT), "EXECUTION_ENV_PATH names env.tar.gz, which is not in the entry"),
+    ("TR101", written("llm/config.pbtxt", 'backend: "vllm" max_batch_size: 0'), "decoupled: true } is not written"),
+    ("TR102", together(written("llm/config.pbtxt", VLLM), written("llm/1/model.json", "{}")), "names no model"),
+    ("TR103", written("llm/config.pbtxt", f'{VLLM} parameters {{ key: "dtype" value {{}} }}'), "'dtype' is none"),
 )
 
 

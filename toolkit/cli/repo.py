@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,6 +11,7 @@ from toolkit.cli import show
 from toolkit.cli.options import MODEL_REPO, Json, Repository, done
 
 if TYPE_CHECKING:
+    from toolkit.repository.llm_server import LlmServer
     from toolkit.repository.read import RepositoryEntry
 
 repo = typer.Typer(
@@ -20,9 +21,14 @@ repo = typer.Typer(
 
 @repo.command("add")
 def repo_add(
-    artifact: Annotated[Path, typer.Argument(help="A folder that `toolkit export` wrote.")],
+    artifact: Annotated[Path, typer.Argument(help="A folder that `toolkit export` wrote; with --server, the model's.")],
     repository: Repository = MODEL_REPO,
     name: Annotated[str | None, typer.Option("--name", help="The entry's name; default: the artifact's.")] = None,
+    server: Annotated[
+        Literal["triton-vllm", "triton-trtllm"] | None,
+        typer.Option("--server", help="A GPU server that loads a language model's folder itself."),
+    ] = None,
+    model_path: Annotated[str, typer.Option("--model-path", help="Where that server sees the folder.")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="Replace an entry of ours of that name.")] = False,
     new_version: Annotated[bool, typer.Option("--new-version", help="Add a version beside those it has.")] = False,
     failed: Annotated[bool, typer.Option("--allow-failed-parity", help="Also when the answers differ.")] = False,
@@ -31,11 +37,23 @@ def repo_add(
     """Add an artifact to the repository as a Triton entry."""
     from toolkit.repository.entry import add_artifact
 
+    if server is not None:
+        _add_model_folder(artifact, repository, server, name, model_path, replace, json)
+        return
     entry = add_artifact(
         repository, artifact, name=name, replace=replace, new_version=new_version, allow_failed_parity=failed
     )
     text = f"version {entry.version} of {entry.path} is written; next: toolkit serve --repository {repository}"
     done({"entry": entry}, text, json)
+
+
+def _add_model_folder(
+    folder: Path, repository: Path, server: LlmServer, name: str | None, model_path: str, replace: bool, json: bool
+) -> None:
+    from toolkit.repository.llm_server import add_model_folder
+
+    entry = add_model_folder(repository, folder, server, name=name, model_path=model_path, replace=replace)
+    done({"entry": entry}, f"{entry.path} is written, and was not run here; next: read its README.md", json)
 
 
 @repo.command("list")

@@ -14,7 +14,14 @@ from toolkit.repository.defaults import ONNXRUNTIME_PARAMETERS
 from toolkit.repository.model_config import ModelConfig, config_data
 
 #: The file that a backend looks for in a version folder when the config names none.
-MODEL_FILES = {"onnxruntime": "model.onnx", "python": "model.py", "tensorrt": "model.plan", "openvino": "model.xml"}
+MODEL_FILES = {
+    "onnxruntime": "model.onnx",
+    "onnxruntime_llm": "model.onnx",
+    "openvino": "model.xml",
+    "python": "model.py",
+    "tensorrt": "model.plan",
+    "vllm": "model.json",
+}
 #: Triton's platforms -> the backend that each belongs to.
 PLATFORMS = {
     "onnxruntime_onnx": "onnxruntime",

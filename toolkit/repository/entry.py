@@ -13,12 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from toolkit.artifact import Artifact, read_artifact
+from toolkit.artifact import LANGUAGE_MODEL, Artifact, read_artifact
 from toolkit.errors import ConfigurationError, RepositoryError, UsageError
+from toolkit.models.language_model import read_language_model
 from toolkit.records import digest_of_file, digest_of_files, digest_of_value, files_below, write_json, write_text
 from toolkit.repository.batching import batching_of
 from toolkit.repository.config import ModelConfig, to_pbtxt, with_overrides
 from toolkit.repository.defaults import config_from_signature
+from toolkit.repository.defaults_llm import config_from_language_model
 from toolkit.repository.history import adding
 from toolkit.repository.provenance import PROVENANCE_FILE, Provenance
 from toolkit.repository.publish import CONFIG_FILE, copy_file
@@ -51,13 +53,14 @@ def add_artifact(
     new_version: bool = False,
     allow_failed_parity: bool = False,
 ) -> RepositoryEntry:
-    """Add the ONNX artifact in `folder` as an `onnxruntime` entry; `config` is a partial ModelConfig laid over ours.
+    """Add the ONNX artifact in `folder` as an `onnxruntime` entry, a language model as an `onnxruntime_llm` one.
 
-    `labels` name the classes of every output that has as many values per row. The repository is made when it is
-    absent. An entry that exists is refused; `replace` puts the new one in its place, `new_version` adds a version
-    beside those that are there, which can be served again (`history.roll_back`). Raises RepositoryError for an existing
-    entry, a foreign folder, another format, labels that fit no output, a version with another signature and an artifact
-    whose parity failed; ConfigurationError for a bad `config`.
+    `config` is a partial ModelConfig laid over ours. `labels` name the classes of every output that has as many values
+    per row. The repository is made when it is absent. An entry that exists is refused; `replace` puts the new one in
+    its place, `new_version` adds a version beside those that are there, which can be served again
+    (`history.roll_back`). Raises RepositoryError for an existing entry, a foreign folder, another format, labels that
+    fit no output, a version with another signature and an artifact whose parity failed; ConfigurationError for a bad
+    `config`.
     """
     artifact = read_artifact(folder)
     _check_servable(artifact, folder, allow_failed_parity)
@@ -130,7 +133,7 @@ def write_description(version: Path, name: str, config: ModelConfig, provenance:
 
 
 def _check_servable(artifact: Artifact, folder: Path, allow_failed_parity: bool) -> None:
-    if artifact.format != "onnx":
+    if artifact.format not in ("onnx", LANGUAGE_MODEL):
         raise RepositoryError(f"{folder}: no backend is configured for the format '{artifact.format}'")
     if artifact.parity == "failed" and not allow_failed_parity:
         raise RepositoryError(
@@ -148,6 +151,8 @@ def _parity_reason(folder: Path) -> str:
 
 
 def _artifact_config(artifact: Artifact, folder: Path, name: str, partial: Mapping[str, Any]) -> ModelConfig:
+    if artifact.format == LANGUAGE_MODEL:
+        return with_overrides(config_from_language_model(name, read_language_model(folder)), partial)
     # These two decide the dims of every tensor, so they are no mere overrides.
     given = with_overrides(ModelConfig(), {k: partial[k] for k in ("max_batch_size", "batch_input") if k in partial})
     base = config_from_signature(

@@ -14,13 +14,13 @@ PROVENANCE_FILE = "toolkit.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What an entry was made from. `source` is an artifact's name, a step's name, or the models of a pipeline.
+    """What an entry was made from. `source` is an artifact's, a step's or a folder's name, or a pipeline's models.
 
     `files` are the SHA-256 of the served version's files, by their paths in the entry; `batching` says why Triton
     batches the model, or why not.
     """
 
-    kind: Literal["artifact", "step", "pipeline"]
+    kind: Literal["artifact", "step", "pipeline", "source"]
     source: str
     artifact_sha256: str
     source_sha256: str = ""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.errors import UsageError
-from toolkit.repository.lint import batching, config, ensembles, files, graph, instances, python, tensors
+from toolkit.repository.lint import batching, config, ensembles, files, graph, instances, llm, python, tensors
 from toolkit.repository.lint.rule import Rule, Severity
 from toolkit.repository.lint.subject import Subject, subjects
 from toolkit.repository.publish import entry_folders
@@ -45,6 +45,7 @@ RULES: tuple[Rule, ...] = tuple(
             *files.RULES,
             *graph.RULES,
             *python.RULES,
+            *llm.RULES,
         ),
         key=lambda rule: rule.id,
     )
