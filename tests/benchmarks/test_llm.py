@@ -1,0 +1,195 @@
+"""The onnxruntime_llm backend: continuous batching against one request at a time, and what serving costs a token.
+
+A Llama-shaped model of 26 million parameters with random weights, fp32 and int4, made once and kept in the cache.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_llm import make_folder
+
+from toolkit.artifact import read_artifact
+from toolkit.environment import environment_here
+from toolkit.export.export import export
+from toolkit.export.spec import ExportSpec
+from toolkit.load.goodput import lateness
+from toolkit.load.pattern import Concurrency
+from toolkit.load.request_metrics import request_metric
+from toolkit.load.request_records import Records
+from toolkit.load.slo import TimeLimit
+from toolkit.load.sweep import measure_point
+from toolkit.models.source import source_from_path
+from toolkit.repository.entry import add_artifact
+from toolkit.serve import backend_directory
+from toolkit.serve.embedded import serve_embedded
+from toolkit.serve.server import Server
+from toolkit.serve.wire import generate_request
+
+pytestmark = pytest.mark.slow
+BACKEND = Path(backend_directory.__file__).parent / "backends" / "onnxruntime_llm"
+SHAPE = {
+    "hidden_size": 384,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 10,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 6,
+    "vocab_size": 4096,
+    "max_position_embeddings": 512,
+    "initializer_range": 0.08,
+}
+PROMPT_TOKENS, ANSWER_TOKENS, SLOTS = 16, 48, 32
+#: The rule, fixed before anything is measured: how much slower than unloaded a reader may find it.
+TTFT_FACTOR, TPOT_FACTOR = 5, 3
+SCALES = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+LOADS = {"one at a time": (1, 2, 4), "continuous batching": (4, 8, 16, 24, 32)}
+SECONDS, GOODPUT_BAR, DECODE_BAR, ROUNDS = 4.0, 5.0, 0.8, 3
+STEPS, BATCH = 120, 8
+
+
+def artifact(precision: str) -> Path:
+    """The exported model, from the cache where it was made before."""
+    place = backend_directory.cache_folder() / "benchmarks" / "llm-26m"
+    if not (place / "customer").is_dir():
+        make_folder(place / "customer", **SHAPE)
+    if not (place / precision / "artifact.json").is_file():
+        spec = ExportSpec(precision=precision, sample_count=16)
+        export(source_from_path(str(place / "customer")), spec, place / precision, name="llm")
+    read_artifact(place / precision)
+    return place / precision
+
+
+@contextmanager
+def serving(folder: Path, tmp_path: Path, slots: int) -> Iterator[Server]:
+    config = {"parameters": {"slots": str(slots), "queue_limit": "256", "max_length": "256"}}
+    add_artifact(tmp_path / f"slots-{slots}", folder, name="llm", config=config, allow_failed_parity=True)
+    with serve_embedded(tmp_path / f"slots-{slots}") as server:
+        yield server
+
+
+def requests(folder: Path, answer_tokens: int) -> tuple[bytes, ...]:
+    """Prompts of PROMPT_TOKENS tokens each, of other words."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    ids = tokenizer.encode(" ".join(json.loads((folder / "prompts.json").read_text()))).ids
+    sampling = json.dumps({"temperature": 0, "max_tokens": answer_tokens, "ignore_eos": True})
+    starts = range(0, len(ids) - PROMPT_TOKENS, PROMPT_TOKENS)
+    pieces = [tokenizer.decode(ids[start : start + PROMPT_TOKENS]) for start in starts]
+    return tuple(
+        generate_request("llm", {"text_input": text, "stream": True, "sampling_parameters": sampling}, host="localhost")
+        for text in pieces
+    )
+
+
+def driven(server: Server, asked: tuple[bytes, ...], clients: int, seconds: float = SECONDS) -> Records:
+    load = Concurrency(clients=clients, duration_s=seconds, warmup_s=1.0)
+    return measure_point(server.endpoint, "llm", (), asked, load, protocol="sse")[1]
+
+
+def median_s(records: Records, name: str) -> float:
+    times = request_metric(name).times_s(records)[records.in_window & records.succeeded]
+    return float(np.nanmedian(times))
+
+
+def rate(records: Records, scale: float, within: tuple[TimeLimit, ...]) -> float:
+    """Requests a second within all limits times `scale`."""
+    window_s = (records.window_end_ns - records.window_start_ns) / 1e9
+    return float((lateness(within, records) <= scale).sum() / window_s)
+
+
+def tokens_per_s(records: Records) -> float:
+    inside = (records.response_ns >= records.window_start_ns) & (records.response_ns < records.window_end_ns)
+    return float(inside.sum() / (records.window_end_ns - records.window_start_ns) * 1e9)
+
+
+def test_continuous_batching_against_one_request_at_a_time(tmp_path: Path) -> None:
+    folder = artifact("fp32")
+    asked = requests(folder, ANSWER_TOKENS)
+    found: dict[str, dict[int, Records]] = {}
+    for name, loads in LOADS.items():
+        with serving(folder, tmp_path, 1 if name == "one at a time" else SLOTS) as server:
+            if not found:
+                unloaded = driven(server, asked, 1)
+                ttft, tpot = median_s(unloaded, "ttft"), median_s(unloaded, "tpot")
+            found[name] = {clients: driven(server, asked, clients) for clients in loads}
+    within = (
+        TimeLimit(metric="ttft", limit_s=TTFT_FACTOR * ttft),
+        TimeLimit(metric="tpot", limit_s=TPOT_FACTOR * tpot),
+    )
+    print(f"\n{environment_here().summary()}; unloaded TTFT {ttft * 1e3:.1f} ms, TPOT {tpot * 1e3:.2f} ms; ", end="")
+    print(f"SLO: TTFT {within[0].limit_s * 1e3:.0f} ms, TPOT {within[1].limit_s * 1e3:.1f} ms")
+    print(
+        "| server | clients | TTFT p50 ms | TPOT p50 ms | tokens/s | goodput, requests/s |\n|---|---|---|---|---|---|"
+    )
+    for name, points in found.items():
+        for clients, records in points.items():
+            times = f"{median_s(records, 'ttft') * 1e3:.1f} | {median_s(records, 'tpot') * 1e3:.2f}"
+            print(f"| {name} | {clients} | {times} | {tokens_per_s(records):.0f} | {rate(records, 1, within):.2f} |")
+    best = {
+        name: {scale: max(rate(r, scale, within) for r in points.values()) for scale in SCALES}
+        for name, points in found.items()
+    }
+    print("\n| SLO scale | one at a time, requests/s | continuous batching | ratio |\n|---|---|---|---|")
+    for scale in SCALES:
+        one, many = (best[name][scale] for name in LOADS)
+        print(f"| {scale:g} | {one:.2f} | {many:.2f} | {many / one if one else float('inf'):.1f} |")
+    most = [max(tokens_per_s(r) for r in points.values()) for points in found.values()]
+    print(f"tokens/s, the best of each: {most[0]:.0f} and {most[1]:.0f}, ratio {most[1] / most[0]:.1f}")
+    one, many = (best[name][1.0] for name in LOADS)
+    assert many >= GOODPUT_BAR * one > 0
+
+
+def raw_tokens_per_s(folder: Path) -> float:
+    """ONNX Runtime alone at the same batch: the engine's own loop without requests, text or responses."""
+    sys.path.insert(0, str(BACKEND))
+    from llm_engine import load_engine
+
+    engine = load_engine(folder, slots=BATCH, max_length=256, threads=0)
+    last = {slot: int(engine.prefill(slot, list(range(2, 2 + PROMPT_TOKENS))).argmax()) for slot in range(BATCH)}
+    for _ in range(5):
+        last = dict(enumerate(engine.decode(last).argmax(-1).tolist()))
+    began = time.perf_counter()
+    for _ in range(STEPS):
+        last = dict(enumerate(engine.decode(last).argmax(-1).tolist()))
+    return BATCH * STEPS / (time.perf_counter() - began)
+
+
+def served_tokens_per_s(server: Server, asked: tuple[bytes, ...]) -> float:
+    """The rate of tokens while all streams are being written: from the last first token to the first last one."""
+    load = Concurrency(clients=BATCH, duration_s=0.5, warmup_s=0.0)
+    records = measure_point(server.endpoint, "llm", (), asked, load, protocol="sse")[1]
+    ends = np.cumsum(records.responses)
+    first, last = records.response_ns[ends - records.responses][:BATCH], records.response_ns[ends - 1][:BATCH]
+    began, ended = first.max(), last.min()
+    inside = (records.response_ns > began) & (records.response_ns <= ended)
+    return float(inside.sum() / (ended - began) * 1e9)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int4"])
+def test_decoding_keeps_four_fifths_of_onnx_runtime_alone(tmp_path: Path, precision: str) -> None:
+    folder = artifact(precision)
+    asked = requests(folder, STEPS)[:BATCH]
+    rows = []
+    with serving(folder, tmp_path, BATCH) as server:
+        served_tokens_per_s(server, asked)
+        for _ in range(ROUNDS):
+            before = raw_tokens_per_s(folder)
+            served = served_tokens_per_s(server, asked)
+            rows.append(((before + raw_tokens_per_s(folder)) / 2, served))
+    print(f"\n{environment_here().summary()}; {precision}, {BATCH} sequences")
+    print("| round | ONNX Runtime alone, tokens/s | served | served / alone | overhead per token, us |")
+    print("|---|---|---|---|---|")
+    for number, (raw, served) in enumerate(rows, 1):
+        print(f"| {number} | {raw:.0f} | {served:.0f} | {served / raw:.0%} | {(1 / served - 1 / raw) * 1e6:.0f} |")
+    ratio = statistics.median(served / raw for raw, served in rows)
+    print(f"median {ratio:.1%} (bar {DECODE_BAR:.0%} for fp32)")
+    assert precision != "fp32" or ratio >= DECODE_BAR
