@@ -15,8 +15,8 @@ from toolkit.artifact import LANGUAGE_MODEL, read_artifact
 from toolkit.errors import ExportFailed, ModelRefused
 from toolkit.export.arrays import read_arrays
 from toolkit.export.export import export
-from toolkit.export.inspect import inspect_model
-from toolkit.export.spec import Budget, ExportSpec
+from toolkit.export.spec import ExportSpec, WorkerRequest
+from toolkit.export.worker import serve
 from toolkit.models.language_model import read_language_model
 from toolkit.models.source import source_from_path
 from toolkit.serve import backend_directory
@@ -95,25 +95,30 @@ def test_the_backends_scheduler_on_a_cache_that_grows(appended, monkeypatch):
     assert np.array_equal([s.written for s in sequences], reference["tokens"])
 
 
-def test_inspecting_a_folder_says_what_it_is_and_who_writes_it(neox):
-    found = inspect_model(source_from_path(str(neox / "folder")))
-    assert found.framework == "huggingface"
-    assert found.parameters > 50_000
-    assert found.unsafe == ()
-    assert "exported by torch.export, without int4" in found.notes[0]
+def served_here(tmp_path: Path, model: str, action: str, **spec: object) -> object:
+    """What the worker answers, in this process: it does not take seconds to start."""
+    request = WorkerRequest(action=action, source=source_from_path(model), spec=ExportSpec(**spec))
+    return serve(request, tmp_path, lambda phase: None)
+
+
+def test_inspecting_a_folder_says_what_it_is_and_who_writes_it(neox, tmp_path):
+    found = served_here(tmp_path, str(neox / "folder"), "inspect")
+    assert found["parameters"] > 50_000
+    assert "exported by torch.export, without int4" in found["notes"][0]
 
 
 @pytest.mark.parametrize(
     ("entry", "spec", "error", "reason"),
     [
-        ("load_model", ExportSpec(precision="int4"), ExportFailed, "does not know GPTNeoXForCausalLM"),
-        ("nothing", ExportSpec(), ModelRefused, "which is no Hugging Face folder"),
-        ("unannotated", ExportSpec(), ModelRefused, "is a PosixPath, not a torch.nn.Module"),
+        ("load_model", {"precision": "int4"}, ExportFailed, "does not know GPTNeoXForCausalLM"),
+        ("nothing", {}, ModelRefused, "which is no Hugging Face folder"),
+        ("unannotated", {}, ModelRefused, "is a PosixPath, not a torch.nn.Module"),
     ],
 )
-def test_what_cannot_be_exported_says_why(neox, tmp_path, entry, spec, error, reason):
+def test_what_cannot_be_exported_says_why(neox, tmp_path, monkeypatch, entry, spec, error, reason):
+    monkeypatch.setattr(sys, "path", list(sys.path))
     with pytest.raises(error, match=reason):
-        export(source_from_path(f"{neox}/model.py:{entry}"), spec, tmp_path / "out", name="x")
+        served_here(tmp_path, f"{neox}/model.py:{entry}", "export", **spec)
 
 
 def test_weights_that_lack_a_tensor_are_not_filled_up_at_random(neox, tmp_path):
@@ -128,11 +133,10 @@ def test_weights_that_lack_a_tensor_are_not_filled_up_at_random(neox, tmp_path):
         load(tmp_path)
 
 
-def test_int4_beyond_its_budget_is_kept_and_rejected(tmp_path, monkeypatch):
+def test_int4_beyond_its_budget_is_kept_and_rejected(tmp_path):
     """Random weights do not survive four bits; what was allowed decides, and the artifact stays either way."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
     source = source_from_path(str(make_folder(tmp_path / "llama")))
-    strict = export(source, ExportSpec(precision="int4"), tmp_path / "strict", name="llm")
+    strict = export(source, ExportSpec(precision="int4", sample_count=2), tmp_path / "strict", name="llm")
     assert (strict.precision, strict.parity, strict.opset) == ("int4", "failed", 22)
     said = json.loads((tmp_path / "strict" / "parity.json").read_text())
     assert "perplexity" in said["reason"]
@@ -140,4 +144,3 @@ def test_int4_beyond_its_budget_is_kept_and_rejected(tmp_path, monkeypatch):
     written = json.loads((tmp_path / "strict" / "generation.json").read_text())
     assert written["budget"] == {"perplexity_ratio": 1.1, "top1_agreement": 0.9}
     assert read_language_model(tmp_path / "strict").cache == "in_place"
-    assert Budget(perplexity_ratio=100, top1_agreement=0.0) != Budget()
