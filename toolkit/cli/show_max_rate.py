@@ -10,7 +10,8 @@ from toolkit.records import to_data
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from toolkit.tune.max_rate import MaxRate, Probe
+    from toolkit.tune.max_rate import MaxRate
+    from toolkit.tune.max_rate_search import Probe
 
 COLUMNS = ("rate [1/s]", "window [s]", "requests []", "independent []", "criterion", "measured []", "allowed []")
 

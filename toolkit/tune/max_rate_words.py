@@ -9,8 +9,8 @@ from toolkit.load.slo import Slo
 from toolkit.tune.words import criterion_name, rate_text, target_text, time_text
 
 if TYPE_CHECKING:
-    from toolkit.tune.max_rate import Probe
     from toolkit.tune.max_rate_fit import Estimate
+    from toolkit.tune.max_rate_search import Probe
 
 __all__ = ["criterion_name"]
 
