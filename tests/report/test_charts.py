@@ -66,8 +66,9 @@ def test_every_point_and_the_chosen_one_are_in_the_data(reports: Reports) -> Non
     layers = curve(report).to_dict()["layer"]
     data = [layer.get("data", {}).get("values", []) for layer in layers]
     assert max(map(len, data)) == sum(len(trial.points) for trial in report.trials)
-    chosen = data[-1]
+    chosen = data[-2]
     assert [(row["candidate"], row["load"]) for row in chosen] == [("two-instances", "concurrency-4")]
+    assert all(row["knee"] for row in data[-1])
 
 
 def test_text_colour_follows_the_reader(reports: Reports) -> None:

@@ -124,16 +124,18 @@ def test_every_picture_has_a_title_a_description_and_ids_of_its_own(pages: dict[
 @pytest.mark.parametrize(
     ("name", "badge"),
     [
-        *(("passed", "GO"), ("gpu", "GO"), ("failed", "NO-GO"), ("undecided", "UNDECIDED")),
+        *(("passed", "GO WITH CONDITIONS"), ("gpu", "GO WITH CONDITIONS")),
+        *(("failed", "NO-GO"), ("undecided", "UNDECIDED")),
         *(("invalid", "UNDECIDED"), ("empty", "UNDECIDED")),
     ],
 )
 def test_page_one_decides(pages: dict[str, str], name: str, badge: str) -> None:
     document = Document(pages[name])
     classes = [attributes.get("class") for _, attributes in document.elements]
-    assert f"decision {badge.lower()}" in classes
+    assert f"decision {badge.split()[0].lower()}" in classes
     assert badge in document.said("p")
-    assert not any(text.startswith(f"{badge}:") for text in document.said("p"))
+    assert not any(text.startswith(f"{badge.split()[0]}:") for text in document.said("p"))
+    assert ("Heed the warning Drifting" in " ".join(document.said("li"))) is badge.endswith("CONDITIONS")
 
 
 def test_the_criteria_table_has_what_a_customer_asks_for(pages: dict[str, str]) -> None:
@@ -145,7 +147,8 @@ def test_the_criteria_table_has_what_a_customer_asks_for(pages: dict[str, str]) 
 def test_cpu_figures_are_marked_at_the_top_at_each_chart_and_in_print(pages: dict[str, str]) -> None:
     document = Document(pages["passed"])
     assert document.said("body", "p")[0] == CPU_MARK
-    assert document.said("strong").count(f"{CPU_MARK}.") == 2
+    charts = sum(tag == "figcaption" for tag, _ in document.elements)
+    assert document.said("strong").count(f"{CPU_MARK}.") == charts >= 2
     assert "Measured on a CPU" in document.said("text")
     assert f'content: "{CPU_MARK}"' in pages["passed"]
 
@@ -176,12 +179,13 @@ def test_parts_that_are_missing_are_said_to_be_missing(pages: dict[str, str]) ->
 
 def test_an_open_load_is_told_from_a_closed_one(pages: dict[str, str]) -> None:
     said = {name: " ".join(Document(pages[name]).said()) for name in ("passed", "open", "mixed")}
-    assert "Closed-loop load." in said["passed"] and "with 4 clients at once" in said["passed"]
-    assert "Open-loop load: requests keep to their schedule" in said["open"]
+    closed, opened = "Latency over the load, closed loops", "Latency over the load, open loads"
+    assert closed in said["passed"] and opened not in said["passed"] and "with 4 clients at once" in said["passed"]
+    assert opened in said["open"] and closed not in said["open"]
     assert "with 300 requests/s offered (poisson)" in said["open"]
     assert "Behaviour above 400 requests/s, the highest rate that was offered." in said["open"]
     assert "Each simulated client waits" not in said["open"]
-    assert "Closed loops and open loads" in said["mixed"]
+    assert closed in said["mixed"] and opened in said["mixed"]
     assert "the whole sweep" in said["mixed"] and "9.1 ms after 7.6 ms" in said["mixed"]
 
 

@@ -31,7 +31,7 @@ def fleet(**changes: object) -> Fleet:
         "peak_per_s": 400.0,
         "mean_per_s": 200.0,
         "hardware": "NVIDIA L4, AMD EPYC",
-        "rebuilt": lambda rate, capacity: -(-int(4 * rate / capacity * 100) // 100) + 1,
+        "rebuilt": lambda rate, capacity, follows: -(-int(4 * rate / capacity * 100) // 100) + 1,
     } | changes
     return Fleet(**values)  # type: ignore[arg-type]
 

@@ -136,20 +136,6 @@ for command in (*serving.COMMANDS, *measuring.COMMANDS, *sizing.COMMANDS, *tunin
 
 
 @app.command()
-def report(
-    run: Run,
-    output: Annotated[Path | None, typer.Option("--output", help="The HTML file; default: in the run folder.")] = None,
-    json: Json = False,
-) -> None:
-    """Write the report of a run again, from what the run folder holds."""
-    from toolkit.workflow.report import write_report
-    from toolkit.workflow.runs import run_from_text
-
-    path = write_report(run_from_text(run), output)
-    done({"report": path}, f"report: {path}", json)
-
-
-@app.command()
 def deploy(
     run: Run,
     output: Annotated[Path, typer.Option("--output", help="The bundle's folder; must be absent or empty.")],

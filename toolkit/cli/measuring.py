@@ -156,12 +156,14 @@ def compare(
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Pairs at each load.")] = 6,
     duration: Annotated[str, typer.Option("--duration", help="Time for each window, with its unit.")] = "5s",
     same_machine: Annotated[bool, typer.Option("--same-machine", help="Both were measured alike: you say so.")] = False,
+    page: Annotated[Path | None, typer.Option("--report", help="Write the comparison as an HTML page.")] = None,
     json: Json = False,
 ) -> None:
     """How much B differs from A, with intervals; exit code 1 when a gate is not passed."""
     from toolkit.load.duration import seconds_from_text
     from toolkit.load.gate import gate_from_text
     from toolkit.workflow.compare import compare_runs
+    from toolkit.workflow.compare_page import write_comparison_page
     from toolkit.workflow.comparison import How, Question
     from toolkit.workflow.runs import RUNS, run_from_text
 
@@ -170,6 +172,8 @@ def compare(
     asked = replace(asked, rounds=rounds, duration_s=seconds_from_text(duration), same_machine=same_machine)
     with show.progress(json) as progress:
         found, run = compare_runs(asked, command=command_line(), root=RUNS, progress=progress)
+    if page is not None:
+        write_comparison_page(found, asked.a, asked.b, page)
     show_compare.comparison(found, run, as_json=json)
     raise typer.Exit(0 if found.outcome == "PASS" else 1)
 

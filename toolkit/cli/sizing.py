@@ -1,4 +1,4 @@
-"""The commands on what was measured: `size` makes machines and money of it, `audit` computes it again."""
+"""The commands on what was measured: `size` makes machines and money of it, `report` shows, `audit` recomputes it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli import show, show_size
-from toolkit.cli.options import Json, Run
+from toolkit.cli.options import Json, Run, done
 
 
 def size(
@@ -68,4 +68,25 @@ def audit(run: Run, json: Json = False) -> None:
     raise typer.Exit(0 if found.passed else 1)
 
 
-COMMANDS = (size, audit)
+def report(
+    run: Run,
+    output: Annotated[Path | None, typer.Option("--output", help="The HTML file; default: in the run folder.")] = None,
+    redact: Annotated[bool, typer.Option("--redact", help="Without the customer's names and paths.")] = False,
+    word: Annotated[list[str], typer.Option("--word", help="Another word to redact; may be repeated.")] = [],
+    pdf: Annotated[bool, typer.Option("--pdf", help="Print it too, with the Chromium that is installed.")] = False,
+    json: Json = False,
+) -> None:
+    """Write the report of a run again, from what the run folder holds."""
+    from toolkit.report.pdf import write_pdf
+    from toolkit.workflow.report import write_redacted, write_report
+    from toolkit.workflow.runs import run_from_text
+
+    folder = run_from_text(run)
+    page = write_redacted(folder, output, tuple(word)) if redact or word else write_report(folder, output)
+    written = {"report": page} | ({"pdf": page.with_suffix(".pdf")} if pdf else {})
+    if pdf:
+        write_pdf(page, written["pdf"])
+    done(written, "\n".join(f"{name}: {path}" for name, path in written.items()), json)
+
+
+COMMANDS = (size, report, audit)

@@ -27,6 +27,7 @@ from toolkit.report.descriptions import (
     percentile_name,
     rate_on,
 )
+from toolkit.report.front import knee
 from toolkit.tune.decision import Decision, Trial
 from toolkit.tune.words import time_text
 
@@ -66,11 +67,12 @@ def latency_throughput_chart(
         base.mark_rule(strokeWidth=1.25, opacity=0.7).encode(y=alt.Y("low:Q"), y2="high:Q"),
         base.mark_point(size=64, filled=True, opacity=1).encode(**of_candidate).transform_filter("datum.passed"),
         base.mark_point(size=56, strokeWidth=1.75, opacity=1).encode(**of_candidate).transform_filter("!datum.passed"),
-        *_slo_line(alt, q, limit_s),
+        *slo_line(alt, q, limit_s),
         *_ring(alt, rows, decision, x, y),
+        *_knees(alt, rows, x, y),
     ]
     text = describe_latency_throughput(trials, slo, decision)
-    return _finished(alt, alt.layer(*layers), "latency-throughput", text, width, round(width * 0.3 + 150))
+    return finished(alt, alt.layer(*layers), "latency-throughput", text, width, round(width * 0.3 + 150))
 
 
 def time_split_chart(splits: Iterable[tuple[str, TimeSplit]], *, width: int = 720) -> Any:
@@ -97,7 +99,7 @@ def time_split_chart(splits: Iterable[tuple[str, TimeSplit]], *, width: int = 72
             order=alt.Order("order:O"),
         )
     )
-    return _finished(alt, chart, "time-split", describe_time_split(splits), width, 90 + 34 * len(splits))
+    return finished(alt, chart, "time-split", describe_time_split(splits), width, 90 + 34 * len(splits))
 
 
 def batch_size_chart(model: ModelSplit, *, width: int = 350) -> Any:
@@ -112,7 +114,7 @@ def batch_size_chart(model: ModelSplit, *, width: int = 350) -> Any:
             y=alt.Y("executions:Q", title="Executions", axis=alt.Axis(tickMinStep=1)),
         )
     )
-    return _finished(alt, chart, "batch-sizes", describe_batch_sizes(model), width, 220)
+    return finished(alt, chart, "batch-sizes", describe_batch_sizes(model), width, 220)
 
 
 def svg(chart: Any, *, key: str = "") -> str:
@@ -150,6 +152,7 @@ def altair_module() -> Any:
 def _latency_rows(trials: tuple[Trial, ...], q: float, axis: Axis) -> list[dict[str, Any]]:
     rows = []
     for trial in trials:
+        turn = knee(trial, q, axis)
         for order, point in enumerate(trial.points):
             quantile = percentile(point.measurement, q)
             if quantile is None:
@@ -160,9 +163,14 @@ def _latency_rows(trials: tuple[Trial, ...], q: float, axis: Axis) -> list[dict[
                 {"candidate": trial.candidate.name, "load": point.load.name, "order": order}
                 | {"kind": type(point.load).__name__}  # a line leads through loads of one kind
                 | {"rate": rate_on(axis, point.measurement), "passed": point.outcome == "PASS"}
-                | {"latency": quantile.value_s * 1e3, "low": low * 1e3, "high": high * 1e3}
+                | {"latency": quantile.value_s * 1e3, "low": low * 1e3, "high": high * 1e3, "knee": point is turn}
             )
     return rows
+
+
+def _knees(alt: Any, rows: list[dict[str, Any]], x: Any, y: Any) -> list[Any]:
+    turns = [row for row in rows if row["knee"]]
+    return [alt.Chart(alt.Data(values=turns)).mark_text(text="knee", dy=16, color="currentColor", fontStyle="italic").encode(x=x, y=y)]
 
 
 def _rate_scale(alt: Any, rows: list[dict[str, Any]]) -> Any:
@@ -190,7 +198,8 @@ def series(alt: Any, names: list[str], width: int) -> dict[str, Any]:
     }
 
 
-def _slo_line(alt: Any, q: float, limit_s: float | None) -> list[Any]:
+def slo_line(alt: Any, q: float, limit_s: float | None) -> list[Any]:
+    """The limit as a dashed line with its words; nothing without a limit."""
     if limit_s is None:
         return []
     data = alt.Chart(
@@ -219,7 +228,7 @@ def _watermark(alt: Any, mark: str, width: int) -> list[Any]:
     return [text.encode(text="text:N", **middle)]
 
 
-def _finished(alt: Any, chart: Any, name: str, description: str, width: int, height: int) -> Any:
+def finished(alt: Any, chart: Any, name: str, description: str, width: int, height: int) -> Any:
     """The look that all charts share. `width` and `height` are of the whole picture, in CSS pixels."""
     size = {"width": width, "height": height, "autosize": alt.AutoSizeParams(type="fit", contains="padding")}
     return styled(chart.properties(**size), name, description, ticks=6 if width > 500 else 4)

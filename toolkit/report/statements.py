@@ -53,6 +53,21 @@ def risks(report: Report, *, most: int = 3) -> tuple[Risk, ...]:
     return tuple(found[:most])
 
 
+def conditions(report: Report) -> tuple[str, ...]:
+    """What has to be done before a GO holds: where something about the judged point or the answers is not proven."""
+    if report.decision.outcome != "PASS" or report.leader is None:
+        return ()
+    point = report.leader[1]
+    # Samples that are too few for some other percentile than the decided ones leave the decision as it is.
+    heeded = (w for w in point.measurement.warnings if w.kind != "TooFewSamples")
+    found = [f"Heed the warning {w.kind}: {sentence_text(w.text)}" for w in heeded]
+    if report.live_parity is None and report.export_parity:
+        found.append("Compare answers under concurrent load with the original model; this run did not.")
+    if report.drift is not None and report.drift.warning is not None:
+        found.append(f"Measure again: {sentence_text(report.drift.warning.text)}")
+    return tuple(dict.fromkeys(found))
+
+
 def _answer_risks(report: Report) -> Iterator[Risk]:
     """Wrong answers come before slow ones."""
     compared = [(f"The exported {p.artifact}", p.result) for p in report.export_parity]

@@ -152,9 +152,10 @@ def hardware_of(footprint: Footprint, asked: Asked) -> str:
 def _fleet(count: Replicas, mean: float | None, sustained_per_s: Figure, asked: Asked, hardware: str) -> Fleet:
     demand = asked.demand
 
-    def rebuilt(rate: float, capacity: float) -> int:
-        can = combined(lambda r: capacity * r, sustained_per_s, how="")
-        return replicas_for(rate * demand.peak_per_s, can, asked).recommended
+    def rebuilt(rate: float, capacity: float, follows: bool) -> float:
+        can = combined(lambda r: capacity / rate * r, sustained_per_s, how="")
+        followed = mean_replicas(_profile(can, asked)) if follows else None
+        return followed or replicas_for(demand.peak_per_s, can, asked).recommended
 
     return Fleet(
         replicas=combined(lambda n: n + count.spare, count.for_peak, how="replicas for the peak, and spare ones"),

@@ -70,7 +70,8 @@ class Fleet:
     """What is paid for: replicas around the clock, or as many as the demand needs (`elastic_replicas`, a mean).
 
     `replicas` has its interval; `capacity_per_s` is the rate that one replica is planned to carry. `rebuilt` is the
-    number of replicas when the peak, and what one replica sustains, are so many times what they are.
+    number of replicas when the demand, and what one replica sustains, are so many times what they are; the day's mean
+    where they follow the demand (the third argument).
     """
 
     replicas: Figure
@@ -79,7 +80,7 @@ class Fleet:
     peak_per_s: float
     mean_per_s: float
     hardware: str
-    rebuilt: Callable[[float, float], int]
+    rebuilt: Callable[[float, float, bool], float]
 
 
 def cost_of(book: PriceBook, fleet: Fleet) -> Cost:
@@ -214,7 +215,7 @@ def _sensitivity(book: PriceBook, fleet: Fleet) -> tuple[Sensitivity, ...]:
     price = machines[0]
 
     def month(rate: float, capacity: float, money: float) -> float:
-        return fleet.rebuilt(rate, capacity) * hourly(price) * money * HOURS_PER_MONTH
+        return fleet.rebuilt(rate, capacity, isinstance(price, Rented)) * hourly(price) * money * HOURS_PER_MONTH
 
     less, more = 1 - CHANGE, 1 + CHANGE
     rows = (

@@ -22,14 +22,14 @@ from toolkit.size.plan import CapacityPlan
 from toolkit.tune.decision import Decision
 from toolkit.workflow.evidence import altered_evidence
 from toolkit.workflow.measure import MEASUREMENT, OBSERVATION, computed_point
-from toolkit.workflow.report import DECISION, decision_of, report_run
+from toolkit.workflow.report import DECISION, HTML, SUMMARY, decision_of, report_run
 from toolkit.workflow.runs import Manifest, read_manifest
 from toolkit.workflow.size import plan_again
 
-HTML = "report.html"
 MAX_RATE = "max_rate.json"
 #: Of an HTML page, so many characters on both sides of the first difference are shown.
 CONTEXT = 40
+MOST_LINES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,11 @@ def audit_run(run: Path) -> Audit:
     reported = _document(run / FILE)
     computed = computed_report(run, manifest, read_report(run / FILE))
     data = json.loads(json.dumps({"schema": SCHEMA} | to_data(computed)))
-    differences = [*_differences(reported, data, FILE), *_html_differences(run, computed)]
+    differences = [
+        *_differences(reported, data, FILE),
+        *_html_differences(run / HTML, render_html(computed), computed),
+        *_html_differences(run / SUMMARY, render_html(computed, summary=True), computed),
+    ]
     return Audit(
         run=run.name,
         passed=not altered and not differences,
@@ -134,23 +138,19 @@ def _short(value: Any) -> str:
     return text if len(text) <= 2 * CONTEXT else text[: 2 * CONTEXT] + " ..."
 
 
-def _html_differences(run: Path, computed: Report) -> Iterator[Difference]:
-    """Where report.html is not what the evidence renders to; its first differing place, and how many lines differ."""
-    page = run / HTML
+def _html_differences(page: Path, rendered: str, computed: Report) -> Iterator[Difference]:
+    """Where a page is not what the evidence renders to: its differing lines, each round the first other character."""
     if not page.is_file():
         return
-    lines, wanted = page.read_text(encoding="utf-8").splitlines(), render_html(computed).splitlines()
-    differing = [i for i, pair in enumerate(zip(lines, wanted, strict=False)) if pair[0] != pair[1]]
-    if not differing and len(lines) == len(wanted):
-        return
+    lines, wanted = page.read_text(encoding="utf-8").splitlines(), rendered.splitlines()
     note = "" if computed.versions.get("poc-toolkit") == __version__ else " (another version of the toolkit wrote it)"
-    for i in differing[:20]:
+    differing = [i for i, pair in enumerate(zip(lines, wanted, strict=False)) if pair[0] != pair[1]]
+    for i in differing[:MOST_LINES]:
         begin = _first_difference(lines[i], wanted[i])
-        yield Difference(
-            where=f"{HTML}:{i + 1}{note}", reported=_around(lines[i], begin), computed=_around(wanted[i], begin)
-        )
+        reported, right = (_around(text[i], begin) for text in (lines, wanted))
+        yield Difference(where=f"{page.name}:{i + 1}{note}", reported=reported, computed=right)
     if len(lines) != len(wanted):
-        yield Difference(where=HTML + note, reported=f"{len(lines)} lines", computed=f"{len(wanted)} lines")
+        yield Difference(where=page.name + note, reported=f"{len(lines)} lines", computed=f"{len(wanted)} lines")
 
 
 def _first_difference(a: str, b: str) -> int:

@@ -27,9 +27,10 @@ from toolkit.serve.embedded import serve_embedded
 from toolkit.serve.server import Endpoint
 from toolkit.tune.decision import Candidate, Decision
 from toolkit.workflow.comparability import changes, mismatches, why_not_comparable
+from toolkit.workflow.compare_page import write_comparison_page
 from toolkit.workflow.comparison import AtLoad, Comparison, GateVerdict, Question, Side
 from toolkit.workflow.measure import MEASUREMENT, RECORDS, trial_key
-from toolkit.workflow.report import DECISION
+from toolkit.workflow.report import DECISION, HTML
 from toolkit.workflow.requests import read_requests
 from toolkit.workflow.runs import Manifest, Progress, finish_run, locked, new_run, read_manifest, repository_of
 
@@ -68,6 +69,7 @@ def compare_runs(question: Question, *, command: str, root: Path, progress: Prog
     )
     if run is not None:
         write_json(run / COMPARISON, comparison)
+        write_comparison_page(comparison, question.a, question.b, run / HTML)
         finish_run(run)
     return comparison, run
 

@@ -19,6 +19,7 @@ from toolkit.load.verdict import Outcome
 from toolkit.poc import read_resolved
 from toolkit.records import digest_of_value, read_json, write_json, write_text
 from toolkit.report.html import render_html
+from toolkit.report.redact import redacted
 from toolkit.report.report import BundleOmitted, BundleWritten, ExportParity, PipelineStep, Quality, Report
 from toolkit.report.report import write_report as write_report_json
 from toolkit.repository.entry import RepositoryEntry, read_entries
@@ -31,6 +32,7 @@ from toolkit.workflow.measure import MEASUREMENT, ReadPoint, drift_key, read_poi
 from toolkit.workflow.runs import RESOLVED, Manifest, read_manifest, utc_now
 
 DECISION, PARITY = "decision.json", "parity/live.json"
+HTML, SUMMARY = "report.html", "summary.html"
 PLAN, PLAN_OMITTED = "plan.json", "plan_omitted.json"
 COMMANDS = (
     "toolkit report {run}",
@@ -189,11 +191,21 @@ def _not_said(run: Path, manifest: Manifest) -> set[str]:
 
 
 def write_report(run: Path, output: Path | None = None) -> Path:
-    """Write `report.html` and `report.json` of a run. Returns the path of the HTML."""
+    """Write `report.html`, its first page alone as `summary.html`, and `report.json`. Returns the path of the HTML."""
     report = report_run(run)
-    html = output or run / "report.html"
+    html = output or run / HTML
     write_report_json(run / "report.json", report)
     write_text(html, render_html(report))
+    write_text(html.with_name(SUMMARY), render_html(report, summary=True))
+    return html
+
+
+def write_redacted(run: Path, output: Path | None, words: tuple[str, ...]) -> Path:
+    """Write the report without the customer's names and paths; the run's own report stays as it is."""
+    html = output or run / "report.redacted.html"
+    report = redacted(report_run(run), words)
+    write_text(html, render_html(report))
+    write_report_json(html.with_suffix(".json"), report)
     return html
 
 
