@@ -169,12 +169,8 @@ def _latency_rows(trials: tuple[Trial, ...], q: float, axis: Axis) -> list[dict[
 
 
 def _knees(alt: Any, rows: list[dict[str, Any]], x: Any, y: Any) -> list[Any]:
-    turns = [row for row in rows if row["knee"]]
-    return [
-        alt.Chart(alt.Data(values=turns))
-        .mark_text(text="knee", dy=16, color="currentColor", fontStyle="italic")
-        .encode(x=x, y=y)
-    ]
+    turns = alt.Chart(alt.Data(values=[row for row in rows if row["knee"]])).encode(x=x, y=y)
+    return [turns.mark_text(text="knee", dy=16, color="currentColor", fontStyle="italic")]
 
 
 def _rate_scale(alt: Any, rows: list[dict[str, Any]]) -> Any:
