@@ -34,11 +34,11 @@ CORES = int(environment_here().cores)
 BAR = 0.90
 
 
-def convolutions(path: Path) -> None:
+def convolutions(path: Path, layers: int = LAYERS) -> None:
     """A stack of 3 x 3 convolutions on [batch, 8, 16, 16]: bound by arithmetic, as vision models are."""
     random = np.random.default_rng(0)
     nodes, weights, last, width = [], [], "x", 8
-    for layer in range(LAYERS):
+    for layer in range(layers):
         weight = (random.standard_normal((CHANNELS, width, 3, 3)) / np.sqrt(9 * width)).astype(np.float32)
         weights.append(numpy_helper.from_array(weight, f"w{layer}"))
         nodes.append(helper.make_node("Conv", [last, f"w{layer}"], [f"c{layer}"], pads=[1, 1, 1, 1]))

@@ -49,13 +49,18 @@ def with_alone(models: Sequence[ServedModel], profiles: Mapping[str, OnnxProfile
 def profiles_of(
     models: Sequence[ServedModel], repository: Path | None, progress: Progress
 ) -> tuple[dict[str, OnnxProfile], tuple[str, ...]]:
-    """ONNX Runtime's own profile of every model whose file is here, and why there is none of the others."""
+    """ONNX Runtime's own profile of every model whose file is here, and why there is none of the others.
+
+    A python model that brings a `model.onnx` is profiled too: what it takes beyond that is its own Python.
+    """
     entries = {e.name: e for e in read_entries(repository)} if repository and repository.is_dir() else {}
     found: dict[str, OnnxProfile] = {}
     missing = []
-    for model in (m for m in models if m.backend == "onnxruntime"):
+    for model in (m for m in models if m.backend in ("onnxruntime", "python")):
         file = model_file(entries[model.name]) if model.name in entries else None
         if file is None or not file.is_file():
+            if model.backend == "python":
+                continue
             missing.append(f"{model.name}: its operators, since its file is not here (--repository)")
             continue
         progress(f"profiling {model.name} in ONNX Runtime alone")
@@ -67,8 +72,12 @@ def profiles_of(
 
 
 def model_file(entry: RepositoryEntry) -> Path:
-    """The file of an `onnxruntime` entry."""
-    return entry.path / str(entry.version) / (entry.config.default_model_filename or "model.onnx")
+    """The ONNX file of an entry, where it has one."""
+    return (
+        entry.path
+        / str(entry.version)
+        / ("model.onnx" if entry.config.backend == "python" else entry.config.default_model_filename or "model.onnx")
+    )
 
 
 def json_share(folder: Path) -> float:

@@ -97,7 +97,7 @@ def _tuned(run: Path, tuning: Tuning, asked: Asked, progress: Progress) -> Tuned
     serving = (
         already_there(tuning.endpoint) if tuning.endpoint else embedded(tuning.repository, run / "triton.log", progress)
     )
-    plan = _plan(tuning, asked)
+    plan = plan_of(tuning, asked.objective, budget_s=asked.budget_s, memory_bytes=asked.memory_bytes)
     ledger = Ledger(budget_s=asked.budget_s)
     with serving() as endpoint:
         requests = tuning.requests(endpoint)
@@ -138,16 +138,16 @@ def _for_check(bench: Bench) -> Bench:
     return replace(bench, place="exhaustive/", names=type(bench.names)(), loaded=dict(bench.loaded))
 
 
-def _plan(tuning: Tuning, asked: Asked) -> Plan:
+def plan_of(tuning: Tuning, objective: Objective, *, budget_s: float, memory_bytes: int | None = None) -> Plan:
     """Before anything is probed: in the order of the space."""
-    window_s = min(MOST_WINDOW_S, max(LEAST_WINDOW_S, WINDOW_SHARE * asked.budget_s))
+    window_s = min(MOST_WINDOW_S, max(LEAST_WINDOW_S, WINDOW_SHARE * budget_s))
     return Plan(
         ranked=tuple(Expected(candidate=c.candidate, rate_per_s=1.0) for c in tuning.space.configurations),
         bounds=tuple(bound_of(c) for c in tuning.subject.slo.criteria),
-        objective=asked.objective,
+        objective=objective,
         window_s=window_s,
-        most_memory_bytes=asked.memory_bytes,
-        budget_s=asked.budget_s,
+        most_memory_bytes=memory_bytes,
+        budget_s=budget_s,
         limit_s=tightest_limit_s(tuning.subject.slo),
     )
 

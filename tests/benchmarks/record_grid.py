@@ -1,0 +1,115 @@
+"""Record a real grid: every configuration at rates around its knee, twice, on an embedded Triton. Takes an hour or two.
+
+    python tests/benchmarks/record_grid.py convolutions        # a model of about 2 ms a row
+    python tests/benchmarks/record_grid.py digits              # the pipeline of pocs/vision
+
+Ctrl-C loses nothing: the same command goes on where it was. Run it on a machine that does nothing else. What it writes,
+tests/benchmarks/grids/NAME.json.gz, is what test_tuning.py replays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.test_embedded_against_raw import convolutions
+from tuning_grid import grid_of, recording, write_grid
+
+from toolkit.environment import environment_here
+from toolkit.tune.expect import probing
+from toolkit.tune.objective import Objective
+from toolkit.tune.plan import Plan
+from toolkit.tune.search import Ledger, run_search
+from toolkit.tune.space import Ranges
+from toolkit.workflow.jobs import embedded
+from toolkit.workflow.measure import Driving
+from toolkit.workflow.runs import RUNS, locked, new_run, resumable_run
+from toolkit.workflow.tune import Asked, bench_of, plan_of, ranked
+from toolkit.workflow.tune_target import Tuning, space_here, tuning_of
+
+HERE = Path(__file__).parent
+SLOS = {"convolutions": "p95=50ms", "digits": "p95=25ms"}
+RANGES = {
+    "convolutions": Ranges(
+        max_batch_size=(1, 2, 4, 8, 16, 32),
+        instance_count=(1, 2, 4),
+        max_queue_delay_microseconds=(0, 500, 2000, 5000),
+        intra_op_thread_count=(1, 2),
+    )
+}
+LAYERS = 2
+CONFIG = """
+name: "convolutions" backend: "onnxruntime" max_batch_size: 8
+input { name: "x" data_type: TYPE_FP32 dims: [8, 16, 16] }
+output { name: "y" data_type: TYPE_FP32 dims: 128 }
+dynamic_batching { }
+parameters { key: "intra_op_thread_count" value { string_value: "1" } }
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=SLOS)
+    parser.add_argument("--window", type=float, default=1.0, help="seconds of the shortest window")
+    parser.add_argument("--most", type=int, help="only so many configurations, to try the recording")
+    parser.add_argument("--output", type=Path, help="default: grids/NAME.json.gz beside this file")
+    asked = parser.parse_args()
+    record(asked.name, asked.window, asked.most, asked.output or HERE / "grids" / f"{asked.name}.json.gz")
+
+
+def record(name: str, window_s: float, most: int | None, output: Path) -> None:
+    """Record the grid `name` into `output`, going on with what a run folder holds already."""
+    tuning = _tuning(name, most)
+    config = {"grid": name, "window_s": window_s, "space": tuning.space}
+    run = resumable_run(RUNS, f"grid-{name}", config=config, models=tuning.digests)
+    run = run or new_run(RUNS, f"grid-{name}", "record_grid", tuning.subject, config=config, models=tuning.digests)
+    ledger, slo = Ledger(budget_s=float("inf")), tuning.subject.slo
+    with locked(run), embedded(tuning.repository, run / "triton.log", say)() as endpoint:
+        bench = bench_of(run, endpoint, tuning, tuning.requests(endpoint), Driving())
+        plan: Plan = replace(plan_of(tuning, Objective(), budget_s=300.0), window_s=window_s)
+        probes = Ledger(budget_s=float("inf"))
+        run_search(probing(tuning.space, window_s), probes, replace(bench, place="probes/").measure, _watch)
+        plan = replace(plan, ranked=ranked(tuning.space, probes, slo, say))
+        run_search(recording(plan, ledger, tuning.space), ledger, bench.measure, _watch)
+    here = environment_here()
+    text = ",".join(f"{c.metric}.{c.statistic}={c.limit}s" for c in slo.criteria)
+    grid = grid_of(
+        ledger, tuning.space, title=name, simulated=False, machine=here.summary(), slo=text, cores=here.cores
+    )
+    write_grid(output, grid)
+    say(f"{output}: {len(grid.windows)} configurations, {grid.spent_s / 60:.0f} minutes of measuring")
+
+
+def _tuning(name: str, most: int | None) -> Tuning:
+    wishes = Asked(target=name, slo=SLOS[name], repository=RUNS / "grid-models", objective=Objective())
+    if name == "digits":
+        tuning = tuning_of("pocs/vision", wishes.repository, wishes.slo, wishes, root=RUNS, progress=say)
+    else:
+        version = wishes.repository / name / "1"
+        if not (version / "model.onnx").is_file():
+            version.mkdir(parents=True, exist_ok=True)
+            convolutions(version / "model.onnx", LAYERS)
+            (version.parent / "config.pbtxt").write_text(CONFIG)
+        tuning = tuning_of(name, wishes.repository, wishes.slo, wishes, root=RUNS, progress=say)
+        space = space_here(tuning.repository, tuning.subject, {name: RANGES[name]}, None)
+        tuning = replace(tuning, space=space)
+    few = tuning.space.configurations[:most]
+    return replace(tuning, space=replace(tuning.space, configurations=few))
+
+
+def _watch(ledger: Ledger) -> None:
+    last = ledger.tried[-1]
+    say(f"{len(ledger.tried)}. {last.ask.candidate.name} {last.ask.load.name}: {last.throughput_per_s:,.0f}/s")
+
+
+def say(text: str) -> None:
+    """Progress, to where it is seen at once."""
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()
