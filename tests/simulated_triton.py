@@ -146,7 +146,7 @@ class SimulatedTriton:
                 busy = min(setting.instances, -(-load.clients // size))
                 rounds = max(1.0, load.clients / (size * busy))
                 one_s = takers[entry](size, busy)
-                sizes[entry][size].append(one_s)
+                sizes[entry][size] += [one_s] * round(busy * rounds)
                 took_s = (
                     max(took_s, one_s * rounds) if len(settings) > 1 and load.clients > 1 else took_s + one_s * rounds
                 )

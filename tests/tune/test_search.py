@@ -110,7 +110,7 @@ def test_the_race_spends_its_windows_on_the_winners() -> None:
     assert len(losers) > len(answer.standings) / 2
     assert all(whys[name, "challenge"] <= methods.LOOKS and not whys[name, "rate"] for name in losers)
     finalists = {t.ask.candidate.name for t in ledger.tried if t.ask.why == "final"}
-    assert answer.decision.candidate in finalists and 2 <= len(finalists) <= methods.FINALISTS
+    assert answer.decision.candidate in finalists and 2 <= len(finalists) <= methods.SEMIFINALISTS
     tail = [t.ask.candidate.name for t in ledger.tried if t.ask.why == "final"]
     assert tail[0] != tail[1], "the best are measured in turn"
 

@@ -11,11 +11,12 @@ rate. So losers, which nearly all are, cost one window. At the end the best are 
 from __future__ import annotations
 
 from collections.abc import Generator
+from statistics import median
 
 from toolkit.load.pattern import Load
 from toolkit.tune.decision import Candidate
 from toolkit.tune.evidence import challenge, holds_on_average, is_usable, overloaded, sustained
-from toolkit.tune.plan import MOST_OF_BUDGET, Plan
+from toolkit.tune.plan import MOST_OF_BUDGET, Expected, Plan
 from toolkit.tune.search import WARMUP_SHARE, Ask, Ledger, Search, Tried, Why, clients_load, rate_load, refused_of
 
 #: A challenger is asked whether it sustains so many times the incumbent's rate.
@@ -30,8 +31,12 @@ FIRST, GROWTH, FALL = 0.8, 1.4, 3.0
 SLOWEST_PER_S = 1.0
 #: A configuration that is overloaded at this share of what was expected of it sustains nothing.
 HOPELESS = 1 / 30
-#: The best so many are measured again, in so many rounds, in turn.
-FINALISTS, FINAL_ROUNDS = 3, 2
+#: The best so many are measured again, in so many rounds at most, in turn.
+SEMIFINALISTS, FINALISTS, FINAL_ROUNDS = 7, 3, 6
+#: Of the budget, what is kept for the finals.
+FINAL_SHARE = 1 / 3
+#: The model is right up to this factor, once it was set right by the median of what was measured.
+MODEL_ERROR = 1.3
 #: At a given load, the share of the budget for the first look at every candidate.
 FIRST_LOOKS = 0.6
 
@@ -40,7 +45,7 @@ def race(plan: Plan, ledger: Ledger) -> Search:
     """The challenge race, in the order of `plan.ranked`, and the finals."""
     best: tuple[Candidate, float] | None = None
     for expected in plan.ranked:
-        if best and not _can_afford(plan, ledger, best[1]):
+        if best and not (_can_afford(plan, ledger, best[1]) and _may_win(plan, ledger, expected, best[1])):
             break
         if best is None:
             first = FIRST * max(expected.rate_per_s, SLOWEST_PER_S)
@@ -50,6 +55,17 @@ def race(plan: Plan, ledger: Ledger) -> Search:
         if found and (best is None or found > best[1]) and not over_memory(plan, ledger, expected.candidate):
             best = expected.candidate, found
     yield from finals(plan, ledger)
+
+
+def _may_win(plan: Plan, ledger: Ledger, expected: Expected, best_per_s: float) -> bool:
+    """Whether the model, set right by the rates that were found, leaves a candidate a chance; so also all behind it."""
+    pairs = [
+        (sustained_rate(plan, ledger, e.candidate), e.rate_per_s) for e in plan.ranked if ledger.of(e.candidate, "rate")
+    ]
+    ratios = [found / hoped for found, hoped in pairs if found and hoped]
+    if len(ratios) < 2:
+        return True
+    return MODEL_ERROR * median(ratios) * expected.rate_per_s >= best_per_s
 
 
 def exhaustive(plan: Plan, ledger: Ledger) -> Search:
@@ -71,7 +87,7 @@ def at_load(plan: Plan, ledger: Ledger) -> Search:
             break
         yield from _look(plan, ledger, expected.candidate, load, "load")
     for candidate in best_at_load(plan, ledger)[: max(FINALISTS, len(plan.ranked) // 3)]:
-        if ledger.left_s > ledger.reload_s + cost_s + _reserve_s(plan, ledger, cost_s):
+        if ledger.left_s > ledger.reload_s + cost_s + FINAL_SHARE * plan.budget_s:
             yield from _look(plan, ledger, candidate, load, "load")
     for _ in range(FINAL_ROUNDS):
         for candidate in best_at_load(plan, ledger)[:FINALISTS]:
@@ -108,15 +124,19 @@ def _windows(ledger: Ledger, candidate: Candidate) -> list[Tried]:
 
 
 def finals(plan: Plan, ledger: Ledger) -> Search:
-    """The best few again, in turn, at the rate that each was found to sustain."""
-    found = [(r, e.candidate) for e in plan.ranked if (r := _eligible_rate(plan, ledger, e.candidate))]
-    best = sorted(found, key=lambda pair: -pair[0])[:FINALISTS]
-    for _ in range(FINAL_ROUNDS):
-        for rate, candidate in best:
-            if ledger.left_s < plan.cost_s(ledger, rate):
-                return
-            now = sustained_rate(plan, ledger, candidate) or rate
-            yield Ask(candidate=candidate, load=_rate_load(plan, ledger, now), why="final")
+    """The best few again, in turn, at the rate that each was found to sustain; then the best three, chosen anew.
+
+    The highest of many noisy rates is high by luck as well, so that more than three are given a second look.
+    """
+    for count, rounds in ((SEMIFINALISTS, 2), (FINALISTS, FINAL_ROUNDS)):
+        found = [(r, e.candidate) for e in plan.ranked if (r := _eligible_rate(plan, ledger, e.candidate))]
+        best = sorted(found, key=lambda pair: -pair[0])[:count]
+        for _ in range(rounds):
+            for rate, candidate in best:
+                if ledger.left_s < plan.cost_s(ledger, rate):
+                    return
+                now = _eligible_rate(plan, ledger, candidate) or rate
+                yield Ask(candidate=candidate, load=_rate_load(plan, ledger, now), why="final")
 
 
 def over_memory(plan: Plan, ledger: Ledger, candidate: Candidate) -> int | None:
@@ -205,13 +225,6 @@ def _rate_of(tried: Tried) -> float:
     return getattr(tried.ask.load, "rate_per_s", 0.0)
 
 
-def _reserve_s(plan: Plan, ledger: Ledger, window_s: float) -> float:
-    """What the finals cost."""
-    return FINALISTS * FINAL_ROUNDS * (ledger.reload_s + window_s)
-
-
 def _can_afford(plan: Plan, ledger: Ledger, rate_per_s: float) -> bool:
-    """Whether another challenge leaves enough for the finals, at most a third of the budget."""
-    cost_s = plan.cost_s(ledger, rate_per_s)
-    window_s = (1 + WARMUP_SHARE) * plan.window_at(rate_per_s)
-    return ledger.left_s > cost_s + min(_reserve_s(plan, ledger, window_s), plan.budget_s / 3)
+    """Whether another challenge leaves what is kept for the finals."""
+    return ledger.left_s - plan.cost_s(ledger, rate_per_s) > FINAL_SHARE * plan.budget_s

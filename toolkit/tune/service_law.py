@@ -16,6 +16,9 @@ from toolkit.load.measurement import BatchCount, ModelSplit
 
 #: What a line may not fall below: a batch of any size takes at least this share of the shortest one that was seen.
 FLOOR = 0.2
+#: A slowdown is told from probes with so much more than the cores busy, and believed within these bounds: threads that
+#: share a core take turns, so that much less than 1 is a probe that did not keep its instances busy.
+LEAST_LOAD, LEAST_SLOWDOWN, MOST_SLOWDOWN = 1.2, 0.7, 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +113,8 @@ def _slowdown(law: ServiceLaw, probe: ServiceProbe) -> float | None:
     """The slowdown that explains a probe of several instances, None where its threads hardly exceed the cores."""
     threads = min(probe.threads or law.cores, law.cores)
     load = probe.busy * threads / law.cores
-    if load <= 1.1:
+    if load <= LEAST_LOAD:
         return None
     taken_s = sum((b.infer_s + probe.extra_s) * b.executions for b in probe.batches)
     alone_s = sum(law.lines[probe.threads].at(b.size) * b.executions for b in probe.batches)
-    return max(0.0, (taken_s / alone_s - 1.0) / (load - 1.0))
+    return min(MOST_SLOWDOWN, max(LEAST_SLOWDOWN, (taken_s / alone_s - 1.0) / (load - 1.0)))

@@ -21,6 +21,10 @@ from toolkit.tune.tuned_words import settings_text, why_not
 from toolkit.tune.words import config_text, rate_text, target_text
 
 
+#: Rivals that are named in the sentence.
+MOST_RIVALS = 3
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """One configuration that was tried. `rate_per_s` with its interval where it was found, `score` at a given load."""
@@ -164,7 +168,7 @@ def _decision(
     head = f"GO: '{chosen.name}' ({config_text(chosen.candidate.config)}) {_merit(plan, standing)} under {target}{here}"
     return Decision(
         outcome="PASS",
-        sentence=f"{head}{_gain_text(standings, chosen.name)}.{tail}",
+        sentence=f"{head}{_gain_text(standings, chosen.name)}.{_rivals_text(standings, standing)}{tail}",
         candidate=chosen.name,
         load=load,
         throughput_per_s=standing.rate_per_s,
@@ -195,6 +199,17 @@ def _gain(standings: tuple[Standing, ...], chosen: str | None) -> float | None:
 def _gain_text(standings: tuple[Standing, ...], chosen: str) -> str:
     gain = _gain(standings, chosen)
     return f", {gain:.2f} times what is configured" if gain and chosen != AS_CONFIGURED else ""
+
+
+def _rivals_text(standings: tuple[Standing, ...], chosen: Standing) -> str:
+    """Those whose interval holds the chosen rate, which their windows do not tell apart from it."""
+    others = [s for s in standings if s.candidate != chosen.candidate and s.low and s.high and chosen.rate_per_s]
+    near = [f"'{s.candidate}'" for s in others if (s.high or 0.0) >= (chosen.rate_per_s or 0.0)]
+    if not near:
+        return ""
+    return (
+        f" Not told apart from it: {', '.join(near[:MOST_RIVALS])}{' and others' if len(near) > MOST_RIVALS else ''}."
+    )
 
 
 def _trace(plan: Plan, ledger: Ledger) -> tuple[TracePoint, ...]:
