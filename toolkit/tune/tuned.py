@@ -20,7 +20,6 @@ from toolkit.tune.space import AS_CONFIGURED, Configuration, Space
 from toolkit.tune.tuned_words import settings_text, why_not
 from toolkit.tune.words import config_text, rate_text, target_text
 
-
 #: Rivals that are named in the sentence.
 MOST_RIVALS = 3
 
