@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toolkit.cli import show
-from toolkit.cli.options import Json, command_line, done
+from toolkit.cli.options import Json, Run, command_line, done
 from toolkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,6 +77,40 @@ def index_sweep(
         run, result = sweep_index(spec, command=command_line(), root=RUNS, progress=progress)
     show.document({"run": run, "result": result}) if json else _show(run, result)
     raise typer.Exit(0 if result.chosen else 1)
+
+
+@index.command()
+def cost(
+    run: Run,
+    prices: Annotated[str, typer.Option("--prices", help="A price book (YAML), or `example`.")],
+    recall: Annotated[float, typer.Option("--recall", help="What must be found, at least.")] = 0.95,
+    headroom: Annotated[float, typer.Option("--headroom", help="The share of a machine that stays free.")] = 0.3,
+    json: Json = False,
+) -> None:
+    """What a million queries cost at a fixed recall, from the points of an index sweep; the cheapest first."""
+    from toolkit.size.prices import price_book
+    from toolkit.workflow.index import costs_of
+    from toolkit.workflow.runs import run_from_text
+
+    book = price_book(prices)
+    found = costs_of(run_from_text(run), book, recall, headroom)
+    if json:
+        show.document({"currency": book.currency, "example": book.example, "costs": found})
+        return
+    made_up = "; EXAMPLE: these prices are made up" if book.example else ""
+    rows = tuple(
+        (
+            c.index,
+            c.price,
+            f"{c.recall:.4f}",
+            f"{c.queries_per_s:,.0f}",
+            f"{c.per_million:.4g}",
+            f"{c.with_headroom:.4g}",
+        )
+        for c in found
+    )
+    columns = ("index", "price", "recall []", "queries [1/s]", "per million []", f"{100 * headroom:g} % kept free []")
+    show.table(columns, rows, title=f"{book.currency} per million queries ({book.source}, {book.date}{made_up})")
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -32,6 +32,9 @@ PRIOR_ERROR, PRIOR_POINTS = 0.10, 4
 #: The error of a percentile's logarithm where its samples bound it on no side, and how much larger than the side that
 #: they do bound it is where the other one is open.
 UNBOUNDED_ERROR, OPEN_SIDE = 0.35, 1.3
+#: What a chain errs besides when only closed loops stand behind it: how a queue forms under arrivals at random was not
+#: seen. (A real two-core server's p90 under Poisson arrivals was 2.2 times what two short closed loops had promised.)
+CLOSED_ERROR = 0.35
 #: Rates this near to a measured one are that one.
 SAME_RATE = 0.02
 #: Beyond the highest measured rate, each doubling of it adds this much to the error of the logarithm.
@@ -95,6 +98,8 @@ class Curve:
             latency_s, scatter, noise = point.latency_s, 0.0, point.error**2
         elif basis == "extrapolated":
             scatter = math.hypot(scatter, ERROR_PER_DOUBLING * math.log2(rate_per_s / self.highest_per_s))
+        if not self.guiding[0].is_open:
+            scatter = math.hypot(scatter, CLOSED_ERROR)
         noise += max(p.error for p in near) ** 2
         freedom = PRIOR_POINTS + len(self._errors())
         half = math.hypot(student_t(0.025, freedom) * scatter, 1.96 * math.sqrt(noise))

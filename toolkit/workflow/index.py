@@ -19,9 +19,11 @@ from toolkit.index.spec import EFFORT, EFFORTS, CuvsSpec, IndexSpec, Metric, spe
 from toolkit.index.vectors import Vectors, checked_ids, clustered_vectors, hold_out, read_vectors
 from toolkit.load.pattern import Concurrency
 from toolkit.load.slo import Slo
-from toolkit.records import digest_of_value, step, write_json
+from toolkit.records import digest_of_value, read_json, step, write_json
 from toolkit.repository.entry import add_step
 from toolkit.serve.embedded import serve_embedded
+from toolkit.size.index_cost import IndexCost, index_costs
+from toolkit.size.prices import PriceBook
 from toolkit.tune.decision import Candidate
 from toolkit.tune.index_choice import IndexPoint, choose_index, pareto_front
 from toolkit.workflow.index_points import (
@@ -32,7 +34,7 @@ from toolkit.workflow.index_points import (
     measure_update,
     measure_with_exclusions,
 )
-from toolkit.workflow.runs import Progress, Subject, finish_run, locked, new_run
+from toolkit.workflow.runs import Progress, Subject, finish_run, locked, new_run, read_manifest
 
 RESULT = "index_sweep.json"
 WARMUP_S = 0.5
@@ -122,6 +124,16 @@ def sweep_index(spec: IndexSweep, *, command: str, root: Path, progress: Progres
         write_json(run / RESULT, result)
         finish_run(run)
     return run, result
+
+
+def costs_of(run: Path, book: PriceBook, recall: float, headroom: float) -> tuple[IndexCost, ...]:
+    """What a million queries cost by the points of an index sweep. Raises UsageError for another kind of run."""
+    if not (run / RESULT).is_file():
+        raise UsageError(f"{run} is no index sweep: it has no {RESULT}", mend="toolkit index sweep VECTORS")
+    environment = read_manifest(run).environment
+    hardware = ", ".join([*(g.name for g in environment.gpus), environment.cpu])
+    points = read_json(run / RESULT, IndexSweepResult).points
+    return index_costs(points, recall, book, hardware, headroom=headroom)
 
 
 def _check_served(indexes: Mapping[str, IndexSpec]) -> None:
