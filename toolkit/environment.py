@@ -30,11 +30,12 @@ NO_LIMIT_BYTES = 1 << 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One GPU as NVML names it."""
+    """One GPU as NVML names it; `architecture` is its compute capability, "9.0"."""
 
     name: str
     memory_bytes: int
     driver: str
+    architecture: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +121,9 @@ def gpus_here() -> tuple[Gpu, ...]:
     for index in range(pynvml.nvmlDeviceGetCount()):
         handle = pynvml.nvmlDeviceGetHandleByIndex(index)
         memory = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
-        found.append(Gpu(name=str(pynvml.nvmlDeviceGetName(handle)), memory_bytes=memory, driver=driver))
+        architecture = ".".join(map(str, pynvml.nvmlDeviceGetCudaComputeCapability(handle)))
+        name = str(pynvml.nvmlDeviceGetName(handle))
+        found.append(Gpu(name=name, memory_bytes=memory, driver=driver, architecture=architecture))
     pynvml.nvmlShutdown()
     return tuple(found)
 

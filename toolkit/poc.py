@@ -14,6 +14,7 @@ from typing import Any
 
 from toolkit.errors import ConfigurationError, UsageError
 from toolkit.export.parity import Tolerance
+from toolkit.export.spec import PRECISION_NAMES, variant_file
 from toolkit.families import FAMILIES
 from toolkit.families.family import Family
 from toolkit.index.spec import IndexSpec
@@ -29,12 +30,18 @@ FILE = "poc.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
-    """How a model is exported. `inputs` are `NAME:DTYPE:DIM,...` texts, for a model file without `sample_inputs`."""
+    """How a model is exported. `inputs` are `NAME:DTYPE:DIM,...` texts, for a model file without `sample_inputs`.
+
+    Besides float32 it is made in each of `precisions`, and one that loses more than `accuracy_budget` is rejected; a
+    candidate serves one with `{ENTRY: {variant: int8-qdq}}`.
+    """
 
     inputs: tuple[str, ...] = ()
     sample_count: int = 64
     opset: int = 20
     tolerance: Tolerance | None = None
+    precisions: tuple[str, ...] = ("fp32",)
+    accuracy_budget: float = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +187,10 @@ class Poc:
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """The configurations to measure, in the order of poc.yaml."""
-        return tuple(Candidate(name=n, config=c) for n, c in self.file.search.candidates.items())
+        return tuple(
+            Candidate(name=name, config={entry: _served(config) for entry, config in entries.items()})
+            for name, entries in self.file.search.candidates.items()
+        )
 
     @property
     def workload(self) -> dict[str, Any]:
@@ -250,6 +260,12 @@ def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
     return result
 
 
+def _served(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A candidate's partial ModelConfig, in which a `variant` is the file that holds the entry in that precision."""
+    rest = {key: value for key, value in config.items() if key != "variant"}
+    return rest | ({"default_model_filename": variant_file(str(config["variant"]))} if "variant" in config else {})
+
+
 def _setting_from_text(text: str) -> dict[str, Any]:
     import yaml
 
@@ -303,10 +319,30 @@ def _check(poc: Poc, path: Path) -> None:
         if step.model not in entries:
             raise ConfigurationError(f"{path}: pipeline step '{step.model}' is neither under models nor under steps")
     _check_made(file, path)
+    _check_precisions(file, path)
     named = [(f"candidates.{name}.{entry}", entry) for name, c in file.search.candidates.items() for entry in c]
     for where, entry in (*named, *((f"ranges.{entry}", entry) for entry in file.search.ranges)):
         if entry not in entries:
             raise ConfigurationError(f"{path}: search.{where} is not an entry; entries: {', '.join(sorted(entries))}")
+
+
+def _check_precisions(file: PocFile, path: Path) -> None:
+    """Whether the precisions exist, and each that a candidate serves is made."""
+    for model, spec in file.models.items():
+        for precision in spec.export.precisions:
+            if precision not in PRECISION_NAMES:
+                known = ", ".join(PRECISION_NAMES)
+                where = f"{path}: models.{model}.export.precisions"
+                raise ConfigurationError(f"{where}: '{precision}' is not one of: {known}")
+    for name, entries in file.search.candidates.items():
+        for entry, config in entries.items():
+            made = ("fp32", *file.models[entry].export.precisions) if entry in file.models else ()
+            if "variant" in config and config["variant"] not in made:
+                raise ConfigurationError(
+                    f"{path}: search.candidates.{name}.{entry}.variant is '{config['variant']}', which is not made; "
+                    f"there are: {', '.join(dict.fromkeys(made)) or 'none'}",
+                    mend=f"name it in models.{entry}.export.precisions",
+                )
 
 
 def _check_made(file: PocFile, path: Path) -> None:

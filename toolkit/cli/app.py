@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from toolkit import __version__
-from toolkit.cli import measuring, serving, show, sizing, tuning
+from toolkit.cli import exporting, measuring, serving, show, sizing, tuning
 from toolkit.cli.bounds import bounds
 from toolkit.cli.index import index
 from toolkit.cli.options import (
@@ -22,7 +22,6 @@ from toolkit.cli.options import (
     Json,
     Model,
     Run,
-    Samples,
     Trust,
     command_line,
     done,
@@ -98,40 +97,7 @@ def inspect(model: Model, inputs: Inputs = [], trust: Trust = False, json: Json 
         show.inspection(to_data(found))
 
 
-@app.command()
-def export(
-    model: Model,
-    output: Annotated[Path, typer.Option("--output", help="The artifact's folder; must be new.")],
-    inputs: Inputs = [],
-    samples: Samples = None,
-    name: Annotated[str | None, typer.Option("--name", help="The artifact's name; default: the folder's.")] = None,
-    opset: Annotated[int, typer.Option("--opset", help="The ONNX opset.")] = 20,
-    precision: Annotated[
-        Literal["fp32", "int4"], typer.Option("--precision", help="int4 quantises a language model's weights.")
-    ] = "fp32",
-    trust: Trust = False,
-    json: Json = False,
-) -> None:
-    """Export a model to ONNX and compare it with the original; exit code 1 when they differ."""
-    from toolkit.workflow.export import export_model
-
-    with show.progress(json) as progress:
-        artifact, parity = export_model(
-            model,
-            output,
-            name=name,
-            inputs=inputs,
-            samples=samples,
-            opset=opset,
-            trust=trust,
-            precision=precision,
-            progress=progress,
-        )
-    show.document({"artifact": artifact, "parity": parity}) if json else show.parity(output, artifact, parity)
-    raise typer.Exit(0 if parity.passed else 1)
-
-
-for command in (*serving.COMMANDS, *measuring.COMMANDS, *sizing.COMMANDS, *tuning.COMMANDS):
+for command in (*exporting.COMMANDS, *serving.COMMANDS, *measuring.COMMANDS, *sizing.COMMANDS, *tuning.COMMANDS):
     app.command()(command)
 
 

@@ -50,22 +50,31 @@ class _Check:
         return {n.output: tolerance_from_noise(n, dtype=dtypes.get(n.output, "")) for n in self.noise}
 
 
-def check_parity(folder: Path, spec: ExportSpec, *, task: TaskMetric | None = None) -> ParityResult:
+def check_parity(
+    folder: Path,
+    spec: ExportSpec,
+    *,
+    task: TaskMetric | None = None,
+    comparing: Comparing | None = None,
+    labelled: Comparing | None = None,
+) -> ParityResult:
     """Regroup the samples at every batch size of `spec`, compare values and shapes with the reference at batch 1.
 
     The worker's samples of other lengths are compared too; where the folder has held-out samples those as well, at the
-    largest batch size, and `task` is judged on them. Raises ConfigurationError for damaged files and ModelRefused for
+    largest batch size, and `task` is judged on them. `comparing`, and `labelled` for held-out samples, replace the
+    comparator that the kind of model asks for. Raises ConfigurationError for damaged files and ModelRefused for
     a model that does not load.
     """
     facts = read_facts(folder)
     check = _Check(
         session=open_onnx(folder / MODEL_FILE),
-        comparing=COMPARATORS[facts.comparing],
+        comparing=comparing or COMPARATORS[facts.comparing],
         given=spec.tolerance,
         noise=facts.noise,
     )
     samples, reference = read_arrays(folder / SAMPLES_FILE), read_arrays(folder / REFERENCE_FILE)
-    result = worst_of({size: _compared(check, samples, reference, size) for size in spec.batch_sizes})
+    deciding = task if comparing is not None else None  # the usual comparators ask for labels with a task
+    result = worst_of({size: _compared(check, samples, reference, size, deciding) for size in spec.batch_sizes})
     result = replace(result, basis=_basis(spec, facts), noise=facts.noise, notes=facts.notes)
     for length, (inputs, known) in read_lengths(folder / LENGTHS_FILE).items():
         result = _joined(result, _compared(check, inputs, known, len(next(iter(inputs.values())))), f"at {length}")
@@ -75,6 +84,7 @@ def check_parity(folder: Path, spec: ExportSpec, *, task: TaskMetric | None = No
     labels = held_out.pop("label")
     inputs = {name.removeprefix("input."): array for name, array in held_out.items()}
     known = read_arrays(folder / HELD_OUT_REFERENCE_FILE)
+    check = replace(check, comparing=labelled or check.comparing)
     judged = _compared(check, inputs, known, max(spec.batch_sizes), task, labels)
     return replace(_joined(result, judged, "held-out samples"), task=judged.task)
 

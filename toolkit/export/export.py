@@ -62,7 +62,7 @@ def export(
     from toolkit.export.check import check_parity
 
     say = progress or _quiet
-    _clear(folder)
+    prepare_folder(folder)
     request = WorkerRequest(action="export", source=source, spec=spec)
     inputs = run_worker(request, folder / REQUEST_FILE, folder / LOG_FILE, progress)
     if (folder / LANGUAGE_MODEL_FILE).is_file():
@@ -76,7 +76,7 @@ def export(
         say("looking for the place where the answers part")
         parity = replace(parity, notes=(*parity.notes, *_where_they_part(request, folder, parity)))
     write_json(folder / PARITY_FILE, parity)
-    write_text(folder / REPRODUCE_FILE, _REPRODUCE)
+    write_reproduce(folder)
     artifact = _artifact(folder, name, source, spec, signature, parity)
     write_artifact(folder, artifact)
     return artifact
@@ -104,7 +104,7 @@ def _finished_language_model(folder: Path, name: str, source: Source, spec: Expo
     say("comparing what it says with the original")
     parity = check_generation(folder, spec)
     write_json(folder / PARITY_FILE, parity)
-    write_text(folder / REPRODUCE_FILE, _REPRODUCE)
+    write_reproduce(folder)
     artifact = _artifact(folder, name, source, spec, signature_from_onnx(folder / MODEL_FILE), parity)
     companions = tuple(n for n in (LANGUAGE_MODEL_FILE, *LANGUAGE_MODEL_COMPANIONS) if (folder / n).is_file())
     files = (*artifact.files, *companions)
@@ -113,11 +113,16 @@ def _finished_language_model(folder: Path, name: str, source: Source, spec: Expo
     return artifact
 
 
+def write_reproduce(folder: Path) -> None:
+    """Write the script that runs the worker on the folder's request again."""
+    write_text(folder / REPRODUCE_FILE, _REPRODUCE)
+
+
 def _quiet(_: str) -> None:
     pass
 
 
-def _clear(folder: Path) -> None:
+def prepare_folder(folder: Path) -> None:
     """Make room in `folder`: an earlier export's files go, anything else is a reason to stop."""
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)

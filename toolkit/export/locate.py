@@ -95,6 +95,24 @@ def _optimiser_text(
     return (f"the graph is right without ONNX Runtime's optimisation and wrong with it (level {guilty or 'all'})",)
 
 
+def locate_loss(original: Path, variant: Path, samples: Mapping[str, Array]) -> tuple[str, ...]:
+    """Where a variant in lower precision loses most: the node after which the error of the values grows most.
+
+    On the first sample; values that both graphs name alike are compared. Empty where none can be.
+    """
+    one = {name: array[:1] for name, array in samples.items()}
+    known, before, steepest = set(value_names(original)), 0.0, (0.0, "")
+    for names in _chunks(name for name in value_names(variant) if name in known):
+        wanted, got = values_of(original, names, one), values_of(variant, names, one)
+        for name in (n for n in names if n in wanted and n in got):
+            share = difference_share(wanted[name], got[name])
+            steepest = max(steepest, (share - before, name))
+            before = min(share, 1.0)
+    if not steepest[1]:
+        return ()
+    return (f"the error grows most at {divergence_at(variant, steepest[1], steepest[0]).text()}",)
+
+
 def first_difference(
     expected: Path, found: Path, one: Mapping[str, Array], given: Mapping[str, Array], *, place: int = 0
 ) -> Divergence | None:

@@ -11,11 +11,13 @@ import numpy as np
 
 from toolkit.errors import ExportFailed
 from toolkit.export.arrays import Array, write_arrays
+from toolkit.export.index_bounds import bounds_in_graph, with_bounds
+from toolkit.export.labelled import write_labelled
 from toolkit.export.lengths import write_lengths
 from toolkit.export.onnx_noise import onnx_noise
 from toolkit.export.onnx_source import copy_onnx
 from toolkit.export.onnxruntime import answers_of, chunks, open_onnx, runtime_errors
-from toolkit.export.samples import Arguments, input_specs, samples_for
+from toolkit.export.samples import Arguments, input_specs, origin_of, samples_for
 from toolkit.export.spec import (
     FACTS_FILE,
     LENGTHS_FILE,
@@ -40,6 +42,7 @@ def export_onnx(request: WorkerRequest, folder: Path, say: Callable[[str], None]
     check_onnx(path)
     copy_onnx(path, folder)
     declared = _declared(signature_from_onnx(folder / MODEL_FILE).inputs, spec.inputs)
+    declared = with_bounds(declared, bounds_in_graph(read_onnx(path).graph))
     names = tuple(tensor.name for tensor in declared)
     samples = samples_for(spec, declared, Arguments(accepted=names, required=names), None)
     write_arrays(folder / SAMPLES_FILE, samples)
@@ -50,7 +53,9 @@ def export_onnx(request: WorkerRequest, folder: Path, say: Callable[[str], None]
     say("finding the original's rounding noise")
     noise, notes = onnx_noise(folder / MODEL_FILE, samples, reference)
     lengths = write_lengths(folder / LENGTHS_FILE, samples, inputs, lambda rows: _reference(path, rows))
-    write_json(folder / FACTS_FILE, ReferenceFacts(comparing=_kind(path), noise=noise, notes=(*notes, *lengths)))
+    write_labelled(folder, spec.samples, names, lambda rows: _reference(path, rows))
+    facts = ReferenceFacts(comparing=_kind(path), noise=noise, origin=origin_of(spec, False), notes=(*notes, *lengths))
+    write_json(folder / FACTS_FILE, facts)
     return inputs
 
 

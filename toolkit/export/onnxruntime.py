@@ -21,15 +21,15 @@ LEVELS = {"none": "ORT_DISABLE_ALL", "basic": "ORT_ENABLE_BASIC", "extended": "O
 LEVELS["all"] = "ORT_ENABLE_ALL"
 
 
-def open_onnx(path: Path, *, level: str = "all", threads: int = 0) -> Any:
+def open_onnx(path: Path, *, level: str = "all", spin: bool = True) -> Any:
     """An `onnxruntime.InferenceSession` that prints nothing. Raises ModelRefused when the runtime cannot load it.
 
-    `level` of LEVELS says how far the graph is optimised; `threads` 0 means one for each core.
+    `level` of LEVELS says how far the graph is optimised; without `spin` its threads sleep while there is no work.
     """
     runtime = require("onnxruntime")
     options = runtime.SessionOptions()
     options.log_severity_level = _FATAL
-    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
     options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, LEVELS[level])
     try:
         return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -50,8 +50,12 @@ def runtime_errors() -> tuple[type[Exception], ...]:
 def answers_of(session: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """All rows of `inputs` in one run."""
     names = [output.name for output in session.get_outputs()]
-    fed = {name: _text(array) if array.dtype.kind in "SO" else array for name, array in inputs.items()}
-    return dict(zip(names, session.run(names, fed), strict=True))
+    return dict(zip(names, session.run(names, texts_as_objects(inputs)), strict=True))
+
+
+def texts_as_objects(inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """The inputs with text as ONNX Runtime takes it."""
+    return {name: _text(array) if array.dtype.kind in "SO" else array for name, array in inputs.items()}
 
 
 def run_onnx(path: Path, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -13,10 +13,11 @@ import torch
 
 from toolkit.errors import ExportFailed, ToolkitError
 from toolkit.export.arrays import Array, write_arrays
+from toolkit.export.labelled import write_labelled
 from toolkit.export.lengths import write_lengths
 from toolkit.export.pytorch_noise import pytorch_noise
 from toolkit.export.pytorch_run import check_two_rows, forward_arguments, reference_by_row
-from toolkit.export.samples import input_specs, samples_for
+from toolkit.export.samples import input_specs, origin_of, samples_for
 from toolkit.export.spec import (
     FACTS_FILE,
     HELD_OUT_FILE,
@@ -53,11 +54,17 @@ def export_pytorch(request: WorkerRequest, folder: Path, say: Callable[[str], No
     say("finding the original's rounding noise")
     noise, notes = pytorch_noise(model, path, samples, reference)
     lengths = write_lengths(folder / LENGTHS_FILE, samples, inputs, lambda rows: reference_by_row(model, path, rows))
-    _write_held_out(model, path, folder, samples, say)
+    if not write_labelled(folder, spec.samples, list(samples), lambda rows: reference_by_row(model, path, rows)):
+        _write_held_out(model, path, folder, samples, say)
     say("exporting to ONNX")
     rows = {name: torch.from_numpy(array) for name, array in two.items()}
     program = export_program(model, path, inputs, rows, tuple(reference), spec.opset)
-    facts = ReferenceFacts(noise=noise, notes=(*notes, *lengths), modules=module_outputs(program))
+    facts = ReferenceFacts(
+        noise=noise,
+        origin=origin_of(spec, model.sample_inputs is not None),
+        notes=(*notes, *lengths),
+        modules=module_outputs(program),
+    )
     write_json(folder / FACTS_FILE, facts)
     save_program(program, folder / MODEL_FILE)
     return inputs

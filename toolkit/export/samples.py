@@ -15,8 +15,9 @@ import numpy as np
 
 from toolkit.errors import ExportFailed, UsageError
 from toolkit.export.arrays import read_arrays
+from toolkit.export.labelled import without_label
 from toolkit.export.spec import ExportSpec
-from toolkit.tensor import BATCH, TensorSpec, dtype_from_numpy, random_tensor
+from toolkit.tensor import BATCH, TensorSpec, dtype_from_name, dtype_from_numpy, random_tensor
 
 Array = np.ndarray[Any, Any]
 
@@ -41,7 +42,8 @@ def samples_for(
     Raises ExportFailed when they do not fit the model, UsageError when a file of them cannot be used.
     """
     if spec.samples is not None:
-        origin, arrays = str(spec.samples), read_samples(spec.samples, declared, arguments)
+        origin = str(spec.samples)
+        arrays = without_label(read_samples(spec.samples, declared, arguments), arguments.accepted)
     elif offered is not None:
         origin, arrays = "sample_inputs()", offered()
     elif declared:
@@ -56,11 +58,37 @@ def samples_for(
     return {name: rows[name][: spec.sample_count] for name in order}
 
 
+def origin_of(spec: ExportSpec, has_offered: bool) -> str:
+    """Where `samples_for` has the samples from, in words for a report."""
+    if spec.samples is not None:
+        return f"samples from {spec.samples.name}"
+    if has_offered:
+        return f"sample_inputs() of the model's file (seed {spec.seed})"
+    return f"seeded random samples (seed {spec.seed}), which say little of real data: give --samples for a decision"
+
+
 def random_samples(declared: tuple[TensorSpec, ...], rows: int, seed: int) -> dict[str, Array]:
     """Seeded rows for declared inputs, each input from a stream of its own."""
     axes = {d for tensor in declared for d in tensor.shape if isinstance(d, str)}
     sizes = dict.fromkeys(sorted(axes), AXIS_LENGTH) | {BATCH: rows}
-    return {tensor.name: random_tensor(tensor, sizes, seed + index) for index, tensor in enumerate(declared)}
+    return {
+        tensor.name: (_random_mask if _is_mask(tensor) else random_tensor)(tensor, sizes, seed + index)
+        for index, tensor in enumerate(declared)
+    }
+
+
+def _is_mask(tensor: TensorSpec) -> bool:
+    """A mask by its name and type, unless a range was given: rows of nothing but zeros would prove nothing."""
+    is_whole = tensor.dtype == "BOOL" or tensor.dtype.startswith(("INT", "UINT"))
+    return "mask" in tensor.name.lower() and is_whole and len(tensor.shape) > 1 and tensor.low is tensor.high is None
+
+
+def _random_mask(tensor: TensorSpec, sizes: Mapping[str, int], seed: int) -> Array:
+    """Ones, then zeros, along the last axis, at least one of them: padding as tokenizers make it."""
+    shape = [d if isinstance(d, int) else sizes[d] for d in tensor.shape]
+    kept = np.random.default_rng(seed).integers(1, shape[-1], size=[*shape[:-1], 1], endpoint=True)
+    result: Array = (np.arange(shape[-1]) < kept).astype(dtype_from_name(tensor.dtype).numpy)
+    return result
 
 
 def read_samples(path: Path, declared: tuple[TensorSpec, ...], arguments: Arguments) -> dict[str, Array]:

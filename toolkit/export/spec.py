@@ -32,6 +32,8 @@ HELD_OUT_FILE = "held_out.npz"
 HELD_OUT_REFERENCE_FILE = "held_out_reference.npz"
 PROMPTS_FILE = "prompts.json"
 GENERATION_FILE = "generation.json"
+#: What a model can be had in; precision.PRECISIONS says how each is made.
+PRECISION_NAMES = ("fp32", "fp16", "bf16", "int8-dynamic", "int8-qdq", "int8-qdq-trt")
 OUTPUT_FILES = (
     ARTIFACT_FILE,
     REQUEST_FILE,
@@ -58,12 +60,14 @@ OUTPUT_FILES = (
 class ReferenceFacts:
     """What the worker knows of the reference beside its values; it is in `reference.json`, and absent means nothing.
 
-    `comparing` names the comparator that the kind of model needs (check.COMPARATORS). `noise` is by output. `modules`
-    maps each module of a PyTorch model to the value of the ONNX graph that holds its output.
+    `comparing` names the comparator that the kind of model needs (check.COMPARATORS). `noise` is by output, `origin`
+    says where the samples are from. `modules` maps each module of a PyTorch model to the value of the ONNX graph that
+    holds its output.
     """
 
     comparing: Literal["elements", "trees"] = "elements"
     noise: tuple[Noise, ...] = ()
+    origin: str = ""
     notes: tuple[str, ...] = ()
     modules: dict[str, str] = field(default_factory=dict)
 
@@ -95,15 +99,13 @@ class ExportSpec:
     opset: int = 20
     batch_sizes: tuple[int, ...] = (1, 2, 3, 8)
     seed: int = 0
-    precision: Literal["fp32", "int4"] = "fp32"
+    precision: str = "fp32"
     tolerance: Tolerance | None = None
     budget: Budget = field(default_factory=Budget)
     sample_count: int = 64
     arguments: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.precision not in ("fp32", "int4"):
-            raise UsageError(f"precision '{self.precision}' cannot be exported", mend="use fp32, or int4 for an LLM")
         if self.sample_count < 1 or not self.batch_sizes or min(self.batch_sizes) < 1:
             raise UsageError(f"batch sizes {self.batch_sizes} with {self.sample_count} samples prove nothing")
 
@@ -116,7 +118,7 @@ class WorkerRequest:
     that makes `arrays`, by the names of its arguments.
     """
 
-    action: Literal["export", "inspect", "arrays", "locate"]
+    action: Literal["export", "inspect", "arrays", "locate", "convert"]
     source: Source
     spec: ExportSpec = field(default_factory=ExportSpec)
     row: int = 0
@@ -135,6 +137,16 @@ class WorkerRequest:
         source = replace(self.source, path=moved(self.source.path))
         folders = {name: moved(path) for name, path in self.folders.items()}
         return replace(self, source=source, spec=replace(self.spec, samples=samples), folders=folders)
+
+
+def variant_file(precision: str) -> str:
+    """What the graph in this precision is called beside the float32 one in an entry of a repository."""
+    return MODEL_FILE if precision == "fp32" else f"{precision}.onnx"
+
+
+def precision_of(file: str) -> str:
+    """The precision of a file that `variant_file` named."""
+    return "fp32" if file == MODEL_FILE else file.removesuffix(".onnx")
 
 
 def _absolute(path: Path) -> Path:

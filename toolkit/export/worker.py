@@ -57,6 +57,10 @@ def serve(request: WorkerRequest, folder: Path, say: Say) -> Any:
         from toolkit.export.made_arrays import make_arrays
 
         return make_arrays(request, folder)
+    if request.action == "convert":
+        from toolkit.export.precision import convert_precision
+
+        return convert_precision(request, folder, say)
     if request.action == "locate" and request.source.framework != "pytorch":
         return ""  # only PyTorch's modules can be looked into
     if request.source.framework == "onnx":

@@ -15,12 +15,14 @@ from typing import Any
 
 from toolkit.artifact import LANGUAGE_MODEL, Artifact, read_artifact
 from toolkit.errors import ConfigurationError, RepositoryError, UsageError
+from toolkit.export.spec import variant_file
 from toolkit.models.language_model import read_language_model
 from toolkit.records import digest_of_file, digest_of_files, digest_of_value, files_below, write_json, write_text
 from toolkit.repository.batching import batching_of
 from toolkit.repository.config import ModelConfig, to_pbtxt, with_overrides
 from toolkit.repository.defaults import config_from_signature
 from toolkit.repository.defaults_llm import config_from_language_model
+from toolkit.repository.engine_entry import config_for_engine
 from toolkit.repository.history import adding
 from toolkit.repository.provenance import PROVENANCE_FILE, Provenance
 from toolkit.repository.publish import CONFIG_FILE, copy_file
@@ -40,6 +42,8 @@ __all__ = [
 ]
 
 LABELS_FILE = "labels.txt"
+#: Which backend of Triton runs a format.
+BACKENDS = {"onnx": "onnxruntime", "tensorrt": "tensorrt", LANGUAGE_MODEL: "onnxruntime_llm"}
 
 
 def add_artifact(
@@ -52,8 +56,13 @@ def add_artifact(
     replace: bool = False,
     new_version: bool = False,
     allow_failed_parity: bool = False,
+    variants: Mapping[str, Path] | None = None,
 ) -> RepositoryEntry:
-    """Add the ONNX artifact in `folder` as an `onnxruntime` entry, a language model as an `onnxruntime_llm` one.
+    """Add the artifact in `folder` as an entry: ONNX for `onnxruntime`, an engine for `tensorrt`, a language model for
+    `onnxruntime_llm`.
+
+    `variants` are folders by precision: their graphs are put beside the artifact's, as `PRECISION.onnx`, for a
+    `default_model_filename` to choose.
 
     `config` is a partial ModelConfig laid over ours. `labels` name the classes of every output that has as many values
     per row. The repository is made when it is absent. An entry that exists is refused; `replace` puts the new one in
@@ -78,6 +87,8 @@ def add_artifact(
     with adding(repository, full, replace=replace, new_version=new_version) as version:
         for file in artifact.files:
             copy_file(folder / file, version / file)
+        for precision, place in (variants or {}).items():
+            copy_file(_single_file(place), version / variant_file(precision))
         if labels:
             write_text(version.parent / LABELS_FILE, "".join(f"{label}\n" for label in labels))
         write_description(version, name, full, provenance)
@@ -133,13 +144,24 @@ def write_description(version: Path, name: str, config: ModelConfig, provenance:
 
 
 def _check_servable(artifact: Artifact, folder: Path, allow_failed_parity: bool) -> None:
-    if artifact.format not in ("onnx", LANGUAGE_MODEL):
+    if artifact.format not in BACKENDS:
         raise RepositoryError(f"{folder}: no backend is configured for the format '{artifact.format}'")
     if artifact.parity == "failed" and not allow_failed_parity:
         raise RepositoryError(
             f"{folder}: this model does not answer as the original does: {_parity_reason(folder)}",
             mend=f"see {folder / 'parity.json'} and export again, or add it with --allow-failed-parity",
         )
+
+
+def _single_file(folder: Path) -> Path:
+    """The one file of a variant. Raises RepositoryError where it keeps weights in another, whose name it fixes."""
+    artifact = read_artifact(folder)
+    if len(artifact.files) > 1:
+        raise RepositoryError(
+            f"{folder} keeps its weights in {artifact.files[1]}, so it cannot lie beside another precision",
+            mend="add it as an entry of its own: toolkit repo add",
+        )
+    return folder / artifact.files[0]
 
 
 def _parity_reason(folder: Path) -> str:
@@ -163,7 +185,7 @@ def _artifact_config(artifact: Artifact, folder: Path, name: str, partial: Mappi
         filename=artifact.files[0],
         batch_input=given.batch_input,
     )
-    return with_overrides(base, partial)
+    return with_overrides(base if artifact.format == "onnx" else config_for_engine(base, folder, partial), partial)
 
 
 def _joined(config: ModelConfig) -> set[str]:

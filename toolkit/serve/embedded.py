@@ -21,6 +21,7 @@ from toolkit.records import writing
 from toolkit.serve import client, launcher
 from toolkit.serve import log as triton_log
 from toolkit.serve.backend_directory import backend_directory
+from toolkit.serve.engines import check_engines
 from toolkit.serve.prerequisites import library_path, wheel_folder
 from toolkit.serve.prerequisites import problems as problems
 from toolkit.serve.server import HOST, Endpoint, Server, port_is_free
@@ -60,6 +61,7 @@ def serve_embedded(
         raise problem
     wheel = wheel_folder()
     _check_repository(repository, models)
+    check_engines(repository, models)
     given = (http_port, grpc_port, metrics_port)
     for port in given:
         _check_port(port)

@@ -14,7 +14,7 @@ from toolkit.errors import ConfigurationError, RepositoryError
 from toolkit.export.arrays import read_arrays
 from toolkit.export.export import export
 from toolkit.export.made_arrays import ARRAYS_FILE, export_arrays
-from toolkit.export.spec import ExportSpec
+from toolkit.export.spec import MODEL_FILE, ExportSpec, variant_file
 from toolkit.index.build import build_index
 from toolkit.models.source import Source, source_from_path
 from toolkit.poc import Poc, merged
@@ -24,6 +24,7 @@ from toolkit.repository.lint import lint_repository
 from toolkit.repository.pipeline import add_pipeline
 from toolkit.tensor import tensor_from_text
 from toolkit.workflow.runs import Progress
+from toolkit.workflow.variants import build_variants
 
 
 def sources_of(poc: Poc) -> dict[str, Source]:
@@ -48,6 +49,8 @@ def export_spec(poc: Poc, model: str) -> ExportSpec:
 def build_all(poc: Poc, run: Path, sources: Mapping[str, Source], progress: Progress) -> dict[str, Path]:
     """Export every model, make all data, build every index. Returns the folders of all of them by name.
 
+    Lower precisions that a model names, and that are accurate enough, are there as `model/precision`.
+
     Each is a step of the run, done after what it needs. Raises ConfigurationError for data that need each other.
     """
     folders: dict[str, Path] = {}
@@ -66,7 +69,7 @@ def build_all(poc: Poc, run: Path, sources: Mapping[str, Source], progress: Prog
 
     for name in (*poc.file.models, *poc.file.data, *poc.file.indexes):
         build(name, ())
-    return folders
+    return folders | build_variants(poc, run, folders, progress)
 
 
 def _model(
@@ -115,6 +118,13 @@ def _index(
     return step(run, f"indexes/{name}", {"arrays": digest_of_file(arrays_file), "options": options}, do)
 
 
+def _variants(model: str, folders: Mapping[str, Path], chosen: Mapping[str, Any] | None) -> dict[str, Path]:
+    """The accepted precisions of a model; of a configuration that was chosen only the one that it serves."""
+    there = {key.removeprefix(f"{model}/"): f for key, f in folders.items() if key.startswith(f"{model}/")}
+    file = None if chosen is None else chosen.get("default_model_filename", MODEL_FILE)
+    return {precision: f for precision, f in there.items() if file is None or variant_file(precision) == file}
+
+
 def _digest_of_folder(folder: Path) -> str:
     """The digest of what a step made, whatever that is: of its artifact, else of its arrays."""
     made = folder / ARRAYS_FILE
@@ -157,7 +167,10 @@ def fill_repository(
     overlay = chosen or {}
     for name, spec in poc.file.models.items():
         config = merged(spec.config, overlay.get(name, {}))
-        add_artifact(repository, folders[name], name=name, config=config, labels=spec.labels, replace=True)
+        variants = _variants(name, folders, config if chosen is not None else None)
+        add_artifact(
+            repository, folders[name], name=name, config=config, labels=spec.labels, replace=True, variants=variants
+        )
     for name, step_spec in poc.file.steps.items():
         config = merged(step_spec.config, overlay.get(name, {}))
         parameters = config.pop("parameters", {})

@@ -1,15 +1,19 @@
-"""`toolkit export`: one model to an artifact folder, with its parity."""
+"""`toolkit export`: one model to an artifact folder with its parity, or to a ladder of precisions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from toolkit.artifact import Artifact
-from toolkit.errors import UsageError
+from toolkit.deploy.spec import TRITON_IMAGE
+from toolkit.errors import ExportFailed, UsageError
+from toolkit.export.engine_export import engine_options, export_engine
 from toolkit.export.export import export
+from toolkit.export.ladder import Ladder, export_ladder
 from toolkit.export.parity import ParityResult, top1
+from toolkit.export.precision import PRECISIONS, precisions_from_text
 from toolkit.export.spec import ExportSpec
 from toolkit.models.source import source_from_path
 from toolkit.records import read_json
@@ -26,15 +30,76 @@ def export_model(
     samples: Path | None,
     opset: int,
     trust: bool,
-    precision: Literal["fp32", "int4"] = "fp32",
+    precision: str = "fp32",
     progress: Progress,
 ) -> tuple[Artifact, ParityResult]:
     """Export MODEL into `folder`, which must be absent or empty. Returns the artifact and its parity."""
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise UsageError(f"{folder} exists already and is not empty", mend="choose another --output")
+    _check_new(folder)
     source = source_from_path(model, trust=trust)
     spec = ExportSpec(
         inputs=tuple(tensor_from_text(t) for t in inputs), samples=samples, opset=opset, precision=precision
     )
     artifact = export(source, spec, folder, name=name or folder.resolve().name, task=top1, progress=progress)
     return artifact, read_json(folder / "parity.json", ParityResult)
+
+
+def export_precisions(
+    model: str,
+    folder: Path,
+    *,
+    precisions: str,
+    budget: float,
+    name: str | None,
+    inputs: Sequence[str],
+    samples: Path | None,
+    opset: int,
+    trust: bool,
+    progress: Progress,
+) -> tuple[Ladder, bool]:
+    """Export MODEL into a folder for each of `precisions` ("fp32,int8"), float32 always among them.
+
+    Returns the ladder, and whether the float32 model and one of the precisions that were asked for were accepted.
+    """
+    wanted = precisions_from_text(precisions)
+    _check_new(folder)
+    if not 0 <= budget < 1:
+        raise UsageError(f"--accuracy-budget {budget:g} is not a share from 0 to 1", mend="for example 0.01")
+    ladder = export_ladder(
+        source_from_path(model, trust=trust),
+        ExportSpec(inputs=tuple(tensor_from_text(t) for t in inputs), samples=samples, opset=opset),
+        folder,
+        precisions=wanted,
+        name=name or folder.resolve().name,
+        budget=budget,
+        task=top1,
+        progress=progress,
+    )
+    accepted = {rung.precision for rung in ladder.rungs if rung.accepted}
+    return ladder, "fp32" in accepted and bool(accepted & set(wanted))
+
+
+def export_to_engine(
+    model: str, folder: Path, *, precisions: str, budget: float, max_batch_size: int, progress: Progress, **given: Any
+) -> tuple[Artifact, ParityResult]:
+    """Export MODEL to ONNX in one precision, and that to a TensorRT engine.
+
+    `given` is what `export_precisions` takes besides. The engine is in `folder/engine`. Raises ExportFailed when the
+    precision is rejected, and MissingDependency without TensorRT: the script that builds it elsewhere is there then.
+    """
+    wanted = precisions_from_text(precisions)
+    if len(wanted) != 1 or PRECISIONS[wanted[0]].target == "CPU":
+        fitting = ", ".join(name for name, kind in PRECISIONS.items() if kind.target != "CPU")
+        raise UsageError(f"--format tensorrt takes one --precision, of: {fitting}")
+    ladder, accepted = export_precisions(model, folder, precisions=wanted[0], budget=budget, progress=progress, **given)
+    if not accepted:
+        raise ExportFailed(f"no engine is built from {wanted[0]}: {ladder.rungs[-1].reason}", mend=f"see {folder}")
+    progress("building the engine")
+    base, engine = folder / wanted[0], folder / "engine"
+    options = engine_options(base, max_batch_size=max_batch_size)
+    artifact = export_engine(base, engine, options, image=TRITON_IMAGE, budget=budget, task=top1)
+    return artifact, read_json(engine / "parity.json", ParityResult)
+
+
+def _check_new(folder: Path) -> None:
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise UsageError(f"{folder} exists already and is not empty", mend="choose another --output")

@@ -30,6 +30,7 @@ from toolkit.workflow.build import read_artifacts
 from toolkit.workflow.evidence import seal_evidence
 from toolkit.workflow.measure import MEASUREMENT, ReadPoint, drift_key, read_point, read_trials, trial_key
 from toolkit.workflow.runs import RESOLVED, Manifest, read_manifest, utc_now
+from toolkit.workflow.variants import live_parity_of_variant, rejections_of
 
 DECISION, PARITY = "decision.json", "parity/live.json"
 HTML, SUMMARY = "report.html", "summary.html"
@@ -58,8 +59,13 @@ def decide_run(run: Path) -> Decision:
 
 def decision_of(run: Path, manifest: Manifest, *, read: ReadPoint = read_point) -> Decision:
     """The decision from what a run folder holds; nothing is written."""
-    decision = decide(manifest.subject.slo, trials_of(run, manifest, read=read), device=manifest.device)
-    return parity_weighed(decision, export_parities(run, read_artifacts(run)), live_parity_of(run))
+    rejections = rejections_of(run, manifest.subject.candidates)
+    out = {rejection.candidate for rejection in rejections}
+    trials = tuple(t for t in trials_of(run, manifest, read=read) if t.candidate.name not in out)
+    decision = decide(manifest.subject.slo, trials, device=manifest.device)
+    decision = replace(decision, rejected=(*decision.rejected, *rejections))
+    live = live_parity_of_variant(run, decision.candidate) or live_parity_of(run)
+    return parity_weighed(decision, export_parities(run, read_artifacts(run)), live)
 
 
 def parity_weighed(decision: Decision, exported: tuple[ExportParity, ...], live: LiveParity | None) -> Decision:

@@ -5,6 +5,8 @@ export -> repository -> serve -> live parity -> trials -> decision -> bundle -> 
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from toolkit.artifact import read_artifact
@@ -14,7 +16,7 @@ from toolkit.records import step, to_data, write_json, write_text
 from toolkit.repository.entry import RepositoryEntry, read_entries
 from toolkit.repository.pipeline import composing_models
 from toolkit.serve.server import Endpoint
-from toolkit.tune.decision import Decision
+from toolkit.tune.decision import Candidate, Decision
 from toolkit.workflow.build import build_all, build_repository, fill_repository, sources_of
 from toolkit.workflow.deploy import deploy_run
 from toolkit.workflow.index_recall import measure_recall
@@ -25,6 +27,7 @@ from toolkit.workflow.report import decide_run, write_report
 from toolkit.workflow.requests import questions_folder, questions_of, sample_requests, write_requests
 from toolkit.workflow.runs import RESOLVED, Progress, Subject, finish_run, locked, new_run, resumable_run
 from toolkit.workflow.size import size_poc
+from toolkit.workflow.variants import LIVE, chosen_precisions, comparing_of, rejections_of
 
 PAYLOADS = 32
 
@@ -103,11 +106,12 @@ def _jobs(poc: Poc, run: Path, repository: Path, folders: dict[str, Path]) -> tu
     def keep_requests(folder: Path) -> None:
         write_requests(folder, sample_requests(poc, questions, PAYLOADS, measured))
 
-    def parity(endpoint: Endpoint, folder: Path) -> None:
+    def parity(candidate: Candidate, endpoint: Endpoint, folder: Path) -> None:
+        asked_with = questions_of(poc, questions, measured)
         live = check_live_parity(
             endpoint,
             batching,
-            questions_of(poc, questions, measured),
+            replace(asked_with, comparing=comparing_of(poc, candidate, asked_with.comparing)),
             clients=poc.file.parity.clients,
             tolerance=poc.file.models[poc.model].export.tolerance,
             task=poc.family.task,
@@ -116,12 +120,19 @@ def _jobs(poc: Poc, run: Path, repository: Path, folders: dict[str, Path]) -> tu
 
     asked = {"questions": questions.name, "served": served, "workload": poc.file.workload}
     requests = step(run, "requests", asked, keep_requests)
-    first = Job(
-        key="parity",
-        inputs={"served": served, "options": poc.file.parity, "environment": environment_here()},
-        text="checking parity through the live server",
-        do=parity,
-        candidate=poc.candidates[0],
+    rejected = {r.candidate for r in rejections_of(run, poc.candidates)}
+    standing = tuple(c for c in poc.candidates if c.name not in rejected)
+    asked_live = dict(zip(("parity",), standing, strict=False))
+    asked_live |= {f"{LIVE}/{c.name}": c for c in standing[1:] if chosen_precisions(c)}
+    parities = tuple(
+        Job(
+            key=key,
+            inputs={"served": served, "options": poc.file.parity, "environment": environment_here()},
+            text="checking parity through the live server",
+            do=partial(parity, candidate),
+            candidate=candidate,
+        )
+        for key, candidate in asked_live.items()
     )
     recalls = tuple(_recall_job(poc, entry, folders, served) for entry in poc.served_indexes)
     subject = subject_of(poc)
@@ -129,12 +140,12 @@ def _jobs(poc: Poc, run: Path, repository: Path, folders: dict[str, Path]) -> tu
         run,
         subject.models,
         requests,
-        subject.candidates,
+        standing,
         subject.loads,
         depends_on=served,
         driving=driving_of(poc.family),
     )
-    return first, *recalls, *trials
+    return *parities, *recalls, *trials
 
 
 def _batches(poc: Poc, entry: RepositoryEntry) -> bool:
