@@ -37,7 +37,8 @@ from toolkit.tune.tuned import tuned
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 GRIDS = Path(__file__).parent / "grids"
-SEEDS = 200
+#: Optuna's own models take seconds a search, so that it is replayed less often.
+SEEDS = {"race": 200, "quick search": 200, "optuna": 50}
 GOOD, LEAST_SHARE, MOST_OF_GRID = 0.95, 0.80, 0.10
 #: Different probes give different orders; so many of them stand for all seeds.
 ORDERS = 5
@@ -120,17 +121,17 @@ def test_a_method_on_a_grid(name: str, method: str, share: float) -> None:
     measured = grid(name)
     assert len(measured.windows) >= 120
     orders = {seed: _order(measured, seed) for seed in range(ORDERS)}
-    found = [_replayed(measured, method, share, seed, orders[seed % ORDERS]) for seed in range(SEEDS)]
+    found = [_replayed(measured, method, share, seed, orders[seed % ORDERS]) for seed in range(SEEDS[method])]
     good = sum(f.merit >= GOOD for f in found)
-    low, high = _interval(good, SEEDS)
+    low, high = _interval(good, len(found))
     merits = np.array([f.merit for f in found])
     print(
         f"\n| {measured.title} ({len(measured.windows)}) | {method} | {share:.0%} | {merits.mean():.3f} | "
-        f"{np.quantile(merits, 0.05):.3f} | {good / SEEDS:.0%} ({low:.0%} to {high:.0%}) | "
+        f"{np.quantile(merits, 0.05):.3f} | {good / len(found):.0%} ({low:.0%} to {high:.0%}) | "
         f"{np.mean([f.used for f in found]):.1%} | {np.mean([f.tried for f in found]):.0f} |"
     )
-    if method == "race":
-        assert good / SEEDS >= LEAST_SHARE
+    if method == "race" and share == MOST_OF_GRID:
+        assert good / len(found) >= LEAST_SHARE
         assert max(f.used for f in found) <= MOST_OF_GRID * 1.05
 
 

@@ -12,6 +12,7 @@ from toolkit.load.slo import slo_from_text
 from toolkit.tune.batcher import (
     Stage,
     latencies_s,
+    latency_limit_s,
     next_batch,
     percentile_s,
     saturated_per_s,
@@ -106,3 +107,18 @@ def test_a_batcher_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
 def test_a_throughput_is_not_to_be_held() -> None:
     with pytest.raises(UsageError, match="throughput"):
         sustained_rate_per_s((stage(),), slo_from_text("throughput=5"))
+
+
+@pytest.mark.parametrize(
+    ("text", "limit_s"),
+    [("p99=20ms", 0.020), ("service.mean=5ms", 0.005), ("goodput(latency=30ms)=0.9", 0.030), ("errors=1%", None)],
+)
+def test_the_limit_of_the_whole_time(text: str, limit_s: float | None) -> None:
+    assert latency_limit_s(slo_from_text(text).criteria[0]) == limit_s
+
+
+def test_a_goodput_is_held_like_the_percentile_that_it_is() -> None:
+    alone = stage(service=lambda size, busy: 0.001, max_batch_size=1)
+    by_percentile = sustained_rate_per_s((alone,), slo_from_text("p90=5ms"))
+    assert sustained_rate_per_s((alone,), slo_from_text("goodput(latency=5ms)=0.9")) == by_percentile
+    assert sustained_rate_per_s((alone,), slo_from_text("errors=1%")) > 0.9 * saturated_per_s((alone,))

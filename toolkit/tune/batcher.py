@@ -34,6 +34,8 @@ REQUESTS, STEPS = 1200, 7
 #: The spread of single executions around their mean, as a coefficient of variation. Shared machines have more.
 SPREAD = 0.10
 _NOISES = 997
+#: Metrics of the whole time of a request.
+WHOLE = ("latency", "service")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,16 +125,17 @@ def sustained_rate_per_s(
     """The highest rate of Poisson arrivals at which the latencies keep the SLO; 0.0 where none does.
 
     The same arrivals and noise at every rate and for every candidate, so that candidates differ by themselves alone.
-    Criteria of errors say nothing here. Raises UsageError for an SLO with a throughput.
+    Criteria that are not about the whole latency (errors, times of a stream) say nothing here. Raises UsageError for an
+    SLO with a throughput.
     """
     generator = np.random.default_rng(seed)
     unit_s = np.cumsum(generator.exponential(1.0, requests))
     noise = np.exp(generator.normal(-(spread**2) / 2, spread, _NOISES)).tolist()
-    bounds = [(criterion, bound_of(criterion)) for criterion in slo.criteria if criterion.metric != "errors"]
+    limits = [(bound_of(criterion), latency_limit_s(criterion)) for criterion in slo.criteria]
 
     def holds(rate_per_s: float) -> bool:
         times_s = latencies_s(stages, unit_s / rate_per_s, noise=noise)[requests // 10 :]
-        return all(_is_kept(criterion, bound, times_s) for criterion, bound in bounds)
+        return all(_is_kept(bound, limit_s, times_s) for bound, limit_s in limits if limit_s is not None)
 
     high = 1.02 * saturated_per_s(stages)
     low = high / 50
@@ -152,7 +155,14 @@ def percentile_s(stages: Sequence[Stage], rate_per_s: float, q: float, *, seed: 
     return float(np.quantile(latencies_s(stages, arrivals_s, noise=noise)[REQUESTS // 10 :], q))
 
 
-def _is_kept(criterion: Criterion, bound: Bound, times_s: Times) -> bool:
+def latency_limit_s(criterion: Criterion) -> float | None:
+    """The time within which a request must be answered by a criterion; None where it is about something else."""
+    if criterion.metric == "goodput":
+        return min((w.limit_s for w in criterion.within if w.metric in WHOLE), default=None)
+    return criterion.limit if criterion.metric in WHOLE else None
+
+
+def _is_kept(bound: Bound, limit_s: float, times_s: Times) -> bool:
     if bound.is_share:
-        return float((times_s > criterion.limit).mean()) <= bound.limit
+        return float((times_s > limit_s).mean()) <= bound.limit
     return float(times_s.mean()) <= bound.limit

@@ -32,11 +32,11 @@ SLOWEST_PER_S = 1.0
 #: A configuration that is overloaded at this share of what was expected of it sustains nothing.
 HOPELESS = 1 / 30
 #: The best so many are measured again, in so many rounds at most, in turn.
-SEMIFINALISTS, FINALISTS, FINAL_ROUNDS = 7, 3, 6
+SEMIFINALISTS, FINALISTS, FINAL_ROUNDS = 7, 3, 12
 #: Of the budget, what is kept for the finals.
 FINAL_SHARE = 1 / 3
 #: The model is right up to this factor, once it was set right by the median of what was measured.
-MODEL_ERROR = 1.3
+MODEL_ERROR = 1.4
 #: At a given load, the share of the budget for the first look at every candidate.
 FIRST_LOOKS = 0.6
 

@@ -27,6 +27,7 @@ from toolkit.repository.config import to_load_json, with_overrides
 from toolkit.repository.entry import read_entries
 from toolkit.serve.client import is_ready, load_model
 from toolkit.serve.server import Endpoint
+from toolkit.tune.batcher import latency_limit_s
 from toolkit.tune.decision import Candidate
 from toolkit.tune.max_rate_probe import Observation, observation_of
 from toolkit.tune.search import Ask, Tried
@@ -119,7 +120,7 @@ class Bench:
 
 def tightest_limit_s(slo: Slo) -> float | None:
     """The lowest limit of a latency, None where there is none."""
-    return min((c.limit for c in slo.criteria if c.metric in ("latency", "service")), default=None)
+    return min((limit for c in slo.criteria if (limit := latency_limit_s(c)) is not None), default=None)
 
 
 def load_changes(endpoint: Endpoint, repository: Path, candidate: Candidate, loaded: dict[str, str]) -> int:
