@@ -142,5 +142,5 @@ def test_int4_beyond_its_budget_is_kept_and_rejected(tmp_path):
     assert "perplexity" in said["reason"]
     assert said["task"]["disagreements"] > 0.1 * said["task"]["samples"]
     written = json.loads((tmp_path / "strict" / "generation.json").read_text())
-    assert written["budget"] == {"perplexity_ratio": 1.1, "top1_agreement": 0.9}
+    assert written["budget"] == {"type": "Budget", "perplexity_ratio": 1.1, "top1_agreement": 0.9}
     assert read_language_model(tmp_path / "strict").cache == "in_place"

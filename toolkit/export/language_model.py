@@ -27,6 +27,8 @@ from toolkit.models.language_model import LANGUAGE_MODEL_COMPANIONS, LANGUAGE_MO
 from toolkit.records import write_json, write_text, writing
 from toolkit.tensor import TensorSpec
 
+#: Below this many parameters one thread is the fastest at batch 1: threads wait for each other at every small product.
+ONE_THREAD = 100_000_000
 #: Prompts of the reference. A small model continues many in the seconds in which a large one continues a few.
 MOST_PROMPTS, FEW_PROMPTS, SMALL = 64, 16, 10_000_000
 
@@ -47,6 +49,8 @@ def export_language_model(request: WorkerRequest, folder: Path, say: Callable[[s
     prompts = prompts_for(spec.samples, min(spec.sample_count, most))
     _check_tokenizer(source, tokenizer, folder, prompts)
     say(f"running the original on {len(prompts)} prompts")
+    if facts["parameters"] < ONE_THREAD:
+        torch.set_num_threads(1)
     write_text(folder / PROMPTS_FILE, json.dumps(prompts, indent=1) + "\n")
     write_arrays(folder / REFERENCE_FILE, make_reference(model, tokenizer, prompts, facts["context_length"]))
     say("exporting to ONNX with a key/value cache")
