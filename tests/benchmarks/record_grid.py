@@ -41,7 +41,7 @@ RANGES = {
         intra_op_thread_count=(1, 2),
     )
 }
-LAYERS = 2
+LAYERS = 4
 CONFIG = """
 name: "convolutions" backend: "onnxruntime" max_batch_size: 8
 input { name: "x" data_type: TYPE_FP32 dims: [8, 16, 16] }

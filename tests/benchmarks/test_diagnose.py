@@ -20,8 +20,8 @@ import pytest
 from benchmarks.test_embedded_against_raw import convolutions
 from onnx import TensorProto, helper, numpy_helper
 
-from toolkit.serve.embedded import serve_embedded
-from toolkit.workflow.diagnose import Asked, Diagnosis, run_diagnose
+from toolkit.workflow.diagnose import Asked, run_diagnose
+from toolkit.workflow.diagnosis import Diagnosis
 from toolkit.workflow.sweep import Sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -90,7 +90,7 @@ class Net:
 
     def save(self, path: Path) -> None:
         if self.width == 128:
-            convolutions(path, 2)
+            convolutions(path, 4)
             return
         weight = np.random.default_rng(0).standard_normal((2048, 2048)).astype(np.float32) / 45
         nodes = [helper.make_node("MatMul", ["x", "w"], ["a"]), helper.make_node("Tanh", ["a"], ["b"])]
@@ -205,11 +205,9 @@ def burning(share: float) -> Iterator[None]:
 
 def diagnosis_of(place: Path, net: Net, case: Case) -> Diagnosis:
     repository = write_repository(place / "model_repo", net, case)
-    spinning = serve_embedded(repository, allow_spinning=True) if case.spinning else nullcontext()
-    with spinning as server, burning(case.client_burn) if case.client_burn else nullcontext():
-        url = f"http://{server.endpoint.http}" if server else None
-        spec = Sweep(target="measured", url=url, repository=repository, samples=None, inputs=(), slo=None)
-        asked = Asked(target=spec, clients=case.clients, window_s=WINDOW_S)
+    with burning(case.client_burn) if case.client_burn else nullcontext():
+        spec = Sweep(target="measured", url=None, repository=repository, samples=None, inputs=(), slo=None)
+        asked = Asked(target=spec, clients=case.clients, window_s=WINDOW_S, allow_spinning=case.spinning)
         return run_diagnose(asked, command="", root=place / "runs", progress=lambda text: None)[1]
 
 

@@ -15,6 +15,7 @@ from toolkit.load.measurement import (
     ModelSplit,
     ProcessUse,
     Quantile,
+    ServerMetrics,
     TimeSplit,
     Warning,
 )
@@ -64,6 +65,14 @@ def over_the_network(seconds: float) -> Measurement:
     return replace(quiet, split=replace(quiet.split, latency_s=0.02, network_s=seconds))
 
 
+def beside(machine: float) -> Measurement:
+    """With one client, on a machine that is used so much in all: 55 % of two cores are ours."""
+    metrics = ServerMetrics(
+        pending_at_start=0, pending_at_end=0, failures={}, machine_cpu_share=machine, machine_memory_bytes=None, gpus=()
+    )
+    return replace(window(split(), cpu=1.0), server_metrics=metrics)
+
+
 HEALTHY = Facts(
     models=(NET,),
     cores=2.0,
@@ -101,6 +110,7 @@ CASES: list[tuple[str, Facts, Facts]] = [
         replace(HEALTHY, quiet=over_the_network(0.014)),
         replace(HEALTHY, quiet=over_the_network(0.008)),
     ),
+    ("other work", replace(HEALTHY, quiet=beside(0.9)), replace(HEALTHY, quiet=beside(0.7))),
     (
         "overload",
         replace(HEALTHY, slow=window(split(), cpu=0.2, warned=(warning("OfferedNotAchieved", 0.8),))),
@@ -199,3 +209,8 @@ def test_an_execution_is_weighted_by_the_sizes_that_were_executed() -> None:
 def test_shares_of_the_mean_request_add_up() -> None:
     assert sum(time_shares(HEALTHY.quiet or window()).values()) == pytest.approx(1.0)
     assert time_shares(replace(window(), split=None)) == {}
+
+
+def test_times_are_not_compared_while_others_work() -> None:
+    disturbed = replace(with_model(alone_s=0.001), quiet=beside(1.0))
+    assert [f.limit for f in diagnose(disturbed)] == ["other work"]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from toolkit.tune.trace import TraceSummary
-    from toolkit.workflow.diagnose import Applied, Diagnosis
+    from toolkit.workflow.diagnosis import Applied, Diagnosis
 
 MOST_OPERATORS = 5
 

@@ -89,6 +89,9 @@ def diagnose(
         Path | None, typer.Option("--trace", metavar="FILE", help="A torch profiler's JSON, or Nsight Systems' sqlite.")
     ] = None,
     clients: Annotated[int, typer.Option("--clients", min=2, help="How many are many for this server.")] = 16,
+    spinning: Annotated[
+        bool, typer.Option("--allow-spinning", help="Serve with threads that spin, as native backends do.")
+    ] = False,
     window: Annotated[str, typer.Option("--window", help="Time for each load, with its unit.")] = "2s",
     url: Url = None,
     repository: Repository = MODEL_REPO,
@@ -108,6 +111,7 @@ def diagnose(
     spec = Sweep(target=target, url=url, repository=repository, samples=samples, inputs=tuple(inputs), slo=None)
     spec = replace(spec, driving=Driving(protocol=protocol, processes=processes))
     asked = Asked(target=spec, clients=clients, window_s=seconds_from_text(window), apply=apply, trace=trace)
+    asked = replace(asked, allow_spinning=spinning)
     with show.progress(json) as progress:
         run, found = run_diagnose(asked, command=command_line(), root=RUNS, progress=progress)
     show_diagnose.diagnosis(run, found, as_json=json)

@@ -97,14 +97,21 @@ def climb_clients(configuration: Configuration) -> int:
 
 
 def _same_but_size_and_count(space: Space) -> list[Configuration]:
-    """The configurations that keep delay, preferred sizes, threads and variant of the first one."""
-    base = space.configurations[0].settings
+    """The configurations that keep delay, preferred sizes, threads and variant of the first one.
+
+    That one itself only where its sizes and counts are among the others': else it would stand apart from the grid.
+    """
+    first, *others = space.configurations
+    base = first.settings
     kept = [
-        c
-        for c in space.configurations
-        if all(_other(s) == _other(base[n]) or s.max_batch_size == 1 for n, s in c.settings.items())
+        c for c in others if all(_other(s) == _other(base[n]) or s.max_batch_size == 1 for n, s in c.settings.items())
     ]
-    return kept or list(space.configurations)
+    on_grid = all(
+        getattr(setting, name) in {getattr(c.settings[entry], name) for c in kept}
+        for entry, setting in base.items()
+        for name in ("max_batch_size", "instances")
+    )
+    return [first, *kept] if on_grid or not kept else kept
 
 
 def _other(setting: Setting) -> tuple[object, ...]:

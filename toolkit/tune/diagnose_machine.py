@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from toolkit.load.measurement import Measurement
-from toolkit.tune.findings import WORTH_S, Facts, Finding, Rule, finding
+from toolkit.tune.findings import WORTH_S, Facts, Finding, Rule, finding, others_share
 from toolkit.tune.words import percent_text, time_text
 
 #: How many requests without an answer are told from a Poisson count's noise is the warning's own business.
@@ -35,6 +35,14 @@ def network(facts: Facts) -> Iterator[Finding]:
     evidence = f"{time_text(split.network_s)} of {time_text(split.latency_s)} pass between client and server"
     remedy = "send from nearer, send several rows in a request, or use shared memory on the same machine"
     yield from finding("network", "", share, evidence, remedy)
+
+
+def other_work(facts: Facts) -> Iterator[Finding]:
+    """Something else uses the machine, and every time that was measured is longer for it."""
+    share = max((others_share(m, facts.cores) for m in _windows(facts)), default=0.0)
+    evidence = f"{percent_text(share)} of the cores were used by neither the server nor the load generator"
+    remedy = "end the other work, or give the server cores of its own; times measured meanwhile are not compared"
+    yield from finding("other work", "", share, evidence, remedy)
 
 
 def overload(facts: Facts) -> Iterator[Finding]:
@@ -100,4 +108,4 @@ def data_conversion(facts: Facts) -> Iterator[Finding]:
     yield from finding("data conversion", "", facts.json_share, evidence, remedy)
 
 
-RULES: tuple[Rule, ...] = (client, throttled, cache, overload, memory, cold_start, network, data_conversion)
+RULES: tuple[Rule, ...] = (client, other_work, throttled, cache, overload, memory, cold_start, network, data_conversion)

@@ -15,8 +15,10 @@ from toolkit.tune.findings import (
     Finding,
     Rule,
     ServedModel,
+    cores_used,
     execution_s,
     finding,
+    is_disturbed,
     served,
     split_of,
 )
@@ -78,7 +80,7 @@ def instances_too_few(facts: Facts) -> Iterator[Finding]:
     if facts.loaded is None or facts.has_gpu or cores_used(facts.loaded) is None:
         return
     used = cores_used(facts.loaded) or 0.0
-    if used > IDLE_SHARE * facts.cores or _machine_is_busy(facts.loaded):
+    if used > IDLE_SHARE * facts.cores or is_disturbed(facts, "loaded"):
         return
     for model, split in served(facts, "loaded"):
         busy = busy_share(facts.loaded, model)
@@ -138,7 +140,7 @@ def threads_spinning(facts: Facts) -> Iterator[Finding]:
 def python_overhead(facts: Facts) -> Iterator[Finding]:
     """An execution is mostly the Python around the runtime."""
     for model, split in served(facts, "quiet"):
-        if model.alone_s is None:
+        if model.alone_s is None or is_disturbed(facts, "quiet"):
             continue
         taken_s = execution_s(split)
         extra_s = taken_s - model.alone_s
@@ -177,24 +179,12 @@ def copy(facts: Facts) -> Iterator[Finding]:
         yield from finding("copy", model.name, moved_s / split.request_s, evidence, remedy)
 
 
-def cores_used(measurement: Measurement) -> float | None:
-    """Cores that server and load generator used together; None where the server's are not known."""
-    if measurement.server is None:
-        return None
-    return measurement.server.cpu_share + (measurement.client.cpu_share if measurement.client else 0.0)
-
-
 def busy_share(measurement: Measurement, model: ServedModel) -> float:
     """Of the instances' time, the share in which they execute."""
     split = split_of(measurement, model.name)
     if split is None or not measurement.window_s:
         return 0.0
     return split.executions * execution_s(split) / (measurement.window_s * model.instances)
-
-
-def _machine_is_busy(measurement: Measurement) -> bool:
-    share = measurement.server_metrics.machine_cpu_share if measurement.server_metrics else None
-    return share is not None and share > IDLE_SHARE
 
 
 RULES: tuple[Rule, ...] = (

@@ -17,6 +17,7 @@ from toolkit.load.measurement import Measurement, ModelSplit
 LIMITS = {
     "client": 0.70,  # of one core, by the load generator
     "network": 0.50,  # of the latency with one client
+    "other work": 0.30,  # of the cores, used by neither server nor load generator
     "overload": 0.05,  # of the offered requests, not answered
     "queue delay": 0.50,  # of an execution's time, waited with nobody else there
     "batching off": 1.00,  # executions' time that requests wait although they could go together
@@ -147,3 +148,24 @@ def served(facts: Facts, when: str) -> Iterator[tuple[ServedModel, ModelSplit]]:
         split = split_of(getattr(facts, when), model.name)
         if split is not None and not model.is_ensemble:
             yield model, split
+
+
+def cores_used(measurement: Measurement) -> float | None:
+    """Cores that server and load generator used together; None where the server's are not known."""
+    if measurement.server is None:
+        return None
+    return measurement.server.cpu_share + (measurement.client.cpu_share if measurement.client else 0.0)
+
+
+def others_share(measurement: Measurement | None, cores: float) -> float:
+    """Of the cores, the share that others used meanwhile; 0 where it is not known."""
+    used = cores_used(measurement) if measurement else None
+    if measurement is None or used is None or measurement.server_metrics is None or not cores:
+        return 0.0
+    machine = measurement.server_metrics.machine_cpu_share
+    return 0.0 if machine is None else max(0.0, machine - used / cores)
+
+
+def is_disturbed(facts: Facts, when: str) -> bool:
+    """Whether others worked so much in a window that the times in it are not the server's own."""
+    return others_share(getattr(facts, when), facts.cores) > LIMITS["other work"]

@@ -7,7 +7,9 @@ tune/diagnose.py's; here they get their facts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toolkit.environment import environment_here
@@ -19,11 +21,13 @@ from toolkit.load.pattern import Concurrency, Load, RequestRate
 from toolkit.load.request_records import read_records
 from toolkit.records import digest_of_value, read_json, write_json
 from toolkit.serve.client import endpoint_from_url
+from toolkit.serve.embedded import serve_embedded
 from toolkit.serve.server import Endpoint, is_on_loopback
 from toolkit.tune.decision import Candidate
 from toolkit.tune.diagnose import diagnose
 from toolkit.tune.findings import Facts, Finding, time_shares
-from toolkit.tune.trace import TraceSummary, read_trace
+from toolkit.tune.trace import read_trace
+from toolkit.workflow.diagnosis import Applied, Diagnosis
 from toolkit.workflow.measure import MEASUREMENT, RECORDS, Driving, driving_of, measure_into, trial_key
 from toolkit.workflow.report import decide_run, write_report
 from toolkit.workflow.requests import write_requests
@@ -35,7 +39,6 @@ from toolkit.workflow.sweep import (
     Target,
     remote_address,
     served_config,
-    serving,
     target_from_model,
     target_from_run,
 )
@@ -51,41 +54,17 @@ FIRST = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What `toolkit diagnose` was asked. `target` says what is sent where; `clients` are many for it."""
+    """What `toolkit diagnose` was asked. `target` says what is sent where; `clients` are many for it.
+
+    `allow_spinning`: our own server lets ONNX Runtime's threads spin, as native backends do unless told otherwise.
+    """
 
     target: Sweep
     clients: int = 16
     window_s: float = 2.0
     apply: bool = False
     trace: Path | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
-    """A remedy and what it changed: the median with one client, the throughput with many, and what limits then."""
-
-    limit: str
-    change: dict[str, dict[str, object]]
-    p50_before_s: float
-    p50_after_s: float
-    throughput_before_per_s: float
-    throughput_after_per_s: float
-    findings_after: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
-    """What was found. `shares`: where the mean request's time goes, with one client and with many.
-
-    `profiles` by model in ONNX Runtime alone; `not_examined` says what nobody looked at, and why.
-    """
-
-    findings: tuple[Finding, ...]
-    shares: dict[str, dict[str, float]]
-    profiles: dict[str, OnnxProfile] = field(default_factory=dict)
-    trace: TraceSummary | None = None
-    applied: Applied | None = None
-    not_examined: tuple[str, ...] = ()
+    allow_spinning: bool = False
 
 
 def run_diagnose(asked: Asked, *, command: str, root: Path, progress: Progress) -> tuple[Path, Diagnosis]:
@@ -99,7 +78,7 @@ def run_diagnose(asked: Asked, *, command: str, root: Path, progress: Progress) 
     is_run = spec.target.startswith("latest:") or Path(spec.target, MANIFEST).is_file()
     of_run = target_from_run(run_from_text(spec.target, root), None) if is_run else None
     repository = repository_of(run_from_text(spec.target, root)) if is_run else spec.repository
-    with serving(of_run[1] if of_run else spec.repository, endpoint, progress) as server:
+    with _serving(of_run[1] if of_run else spec.repository, endpoint, asked, progress) as server:
         target = of_run[0] if of_run else target_from_model(server, spec, None)
         bench = _bench(server, target, asked, repository, command=command, root=root)
         with locked(bench.run):
@@ -110,6 +89,17 @@ def run_diagnose(asked: Asked, *, command: str, root: Path, progress: Progress) 
             write_report(bench.run)
             finish_run(bench.run)
     return bench.run, found
+
+
+@contextmanager
+def _serving(repository: Path, endpoint: Endpoint | None, asked: Asked, progress: Progress) -> Iterator[Endpoint]:
+    """The endpoint that was given, else an embedded Triton on `repository`."""
+    if endpoint is not None:
+        yield endpoint
+        return
+    progress(f"starting the embedded Triton on {repository}")
+    with serve_embedded(repository, allow_spinning=asked.allow_spinning) as server:
+        yield server.endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
