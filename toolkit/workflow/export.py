@@ -64,8 +64,11 @@ def export_precisions(
     _check_new(folder)
     if not 0 <= budget < 1:
         raise UsageError(f"--accuracy-budget {budget:g} is not a share from 0 to 1", mend="for example 0.01")
+    source = source_from_path(model, trust=trust)
+    if source.task == "causal-lm":
+        raise UsageError(f"{model} is a language model: it is exported in fp32 or int4", mend="--precision int4")
     ladder = export_ladder(
-        source_from_path(model, trust=trust),
+        source,
         ExportSpec(inputs=tuple(tensor_from_text(t) for t in inputs), samples=samples, opset=opset),
         folder,
         precisions=wanted,
