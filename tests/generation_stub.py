@@ -75,15 +75,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _stream(self, body: dict[str, Any], sampling: dict[str, Any]) -> None:
+        count = len(body["text_input"].split())
+        if count > CONTEXT:  # as Triton does: a status, and the error as an event
+            error = {"error": f"the prompt has {count} tokens, and the context holds {CONTEXT}"}
+            return self._text(f"data: {json.dumps(error)}\n\n", 400)
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        count = len(body["text_input"].split())
-        if count > CONTEXT:
-            error = f"the prompt has {count} tokens, the context holds {CONTEXT}"
-            self._chunk(b"data: " + json.dumps({"error": error}).encode() + b"\n\n")
-            return self._chunk(b"")
         tokens = sampling.get("max_tokens", 16)
         for number in range(tokens):
             time.sleep(self.server.gap_s)

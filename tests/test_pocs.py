@@ -7,9 +7,16 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from toolkit.load.server_metrics import read_metrics
+from toolkit.serve.embedded import serve_embedded
+from toolkit.workflow.openai import speaking_openai
 
 POCS = Path(__file__).parents[1] / "pocs"
 LOOPBACK = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
@@ -28,6 +35,7 @@ def without_network() -> list[str]:
     [
         "vision",
         "recsys",
+        "llm",
         pytest.param("vision-resnet50", marks=pytest.mark.slow),
     ],
 )
@@ -51,9 +59,55 @@ def test_a_poc_runs_from_its_folder_to_its_report(name: str, tmp_path: Path) -> 
         for figure in json.loads((run / "report.json").read_text())["quality"]:
             values = figure["values"]
             assert values["by popularity"] < values["trained"] < values["best possible"], figure
+    if name == "llm":
+        check_streams(run, parity)
     html = (run / "report.html").read_text()
     shown = re.sub(r'<script type="application/json".*?</script>', "", html, flags=re.DOTALL)
     assert not re.search(r'(?:src|href)\s*=\s*["\']?(?:https?:)?//', shown)
+
+
+def check_streams(run: Path, parity: dict[str, Any]) -> None:
+    """Every prompt was continued as by the original while sequences went together, and tokens have their times; an
+    OpenAI client is answered with the same text, and one that leaves frees its slot."""
+    assert parity["clients"] == 8 and parity["evidence"][0]["mean_rows"] >= 2
+    compared = re.match(r"(\d+) greedy tokens of (\d+) prompts compared, 0 prompts differ, (\d+) end in a tie",
+                        parity["result"]["reason"])  # fmt: skip
+    assert compared is not None and int(compared[3]) <= 0.05 * int(compared[2]) and int(compared[1]) > 500
+    report = json.loads((run / "report.json").read_text())
+    for trial in report["trials"]:
+        for point in trial["points"]:
+            measured = point["measurement"]
+            assert measured["streams"]["itl"]["count"] > measured["requests"]
+            assert measured["goodput"]["share"] > 0 and measured["split"] is None
+    openai = pytest.importorskip("openai", reason="the facade's client needs the `test` extra")
+    with serve_embedded(run / "repository") as server, speaking_openai(
+        server.endpoint, run / "repository", port=0
+    ) as address:  # fmt: skip
+        client = openai.OpenAI(base_url=f"http://{address}/v1", api_key="none", max_retries=0)
+        said = {"model": "llm", "prompt": "The import statement", "temperature": 0, "max_tokens": 12}
+        whole = client.completions.create(**said)
+        pieces = [chunk.choices[0].text for chunk in client.completions.create(**said, stream=True)]
+        assert "".join(pieces) == whole.choices[0].text and whole.usage.completion_tokens == 12
+        chat = client.chat.completions.create(model="llm", messages=[{"role": "user", "content": "if"}], max_tokens=4)
+        assert chat.usage.completion_tokens <= 4 and chat.usage.prompt_tokens > 4
+        with pytest.raises(openai.BadRequestError, match="the context holds") as long:
+            client.completions.create(**(said | {"prompt": "if " * 3000}))
+        assert long.value.code == "context_length_exceeded"
+        with client.completions.create(**(said | {"max_tokens": 600}), stream=True) as chunks:
+            next(iter(chunks))
+        assert soon(lambda: metric(server.endpoint.metrics, "requests_cancelled") == 1)
+        assert soon(lambda: metric(server.endpoint.metrics, "slots_in_use") == 0)
+
+
+def metric(address: str, name: str) -> float:
+    return sum(sample.value for sample in read_metrics(address) if sample.name == f"onnxruntime_llm_{name}")
+
+
+def soon(condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
 
 
 def test_every_poc_folder_is_covered() -> None:

@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from generation_stub import INPUTS, generating
+from tiny_llm import make_folder
 
 from toolkit.errors import ConfigurationError, UsageError
 from toolkit.families import FAMILIES, family_of_entry
 from toolkit.families.asking import Asked
-from toolkit.families.llm import LLM, MARGINS, TOKENS, compare_tokens, kv_bytes_per_token, questions_of, requests_of
+from toolkit.families.llm import LLM, MARGINS, TOKENS, compare_tokens, questions_of, requests_of
 from toolkit.families.prompts import TokenizerFile, Words, prose, texts_of
 from toolkit.load.workload import prompts_of, workload_data_from_text, workload_from_data
+from toolkit.poc import read_poc
 from toolkit.serve.server import Endpoint
 from toolkit.workflow.live_parity import check_live_parity
+from toolkit.workflow.scaffold import new_poc
 
 ENTRY = Asked(name="llm", inputs=frozenset(name for name, _ in INPUTS), context=512, folder=None)
 
@@ -130,14 +133,15 @@ def test_live_parity_fails_on_another_token(tmp_path: Path) -> None:
     assert live.outcome == "FAIL" and "prompt 3 differs at token 2" in live.reason
 
 
-def test_the_cache_by_arithmetic() -> None:
-    config = {"num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "hidden_size": 4096}
-    assert kv_bytes_per_token(config) == 2 * 32 * 8 * 128 * 2  # Llama 3 8B: 128 KiB in 16 bits
-    assert kv_bytes_per_token(config | {"head_dim": 64}, 1) == 2 * 32 * 8 * 64
-    with pytest.raises(ConfigurationError, match="num_attention_heads"):
-        kv_bytes_per_token({})
-
-
 def test_an_entry_is_recognised_by_its_inputs() -> None:
     assert family_of_entry({"input": [{"name": "text_input"}]}) is LLM is FAMILIES["llm"]
     assert family_of_entry({"input": [{"name": "x"}]}) is None
+
+
+def test_a_new_poc_of_a_folder_is_one_that_is_asked_by_a_workload(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="a folder is made by PyTorch")
+    model = make_folder(tmp_path / "model")
+    poc = read_poc(new_poc("acme", "llm", str(model), root=tmp_path / "pocs"))
+    assert (poc.family, poc.measured, poc.file.models["acme"].config) == (LLM, "acme", {})
+    assert prompts_of(workload_from_data(poc.workload, "workload"))[0].output_tokens == 64
+    assert [candidate.name for candidate in poc.candidates] == ["as-configured"]

@@ -16,7 +16,7 @@ from toolkit.load.slo import slo_from_text
 from toolkit.report.charts import batch_size_chart, latency_throughput_chart, svg, time_split_chart
 from toolkit.report.descriptions import charted_percentile
 from toolkit.report.report import Report
-from toolkit.report.stream_chart import streams_chart
+from toolkit.report.stream_chart import streams_chart, token_times_chart
 
 pytest.importorskip("altair", reason="the charts need the `report` extra")
 pytest.importorskip("vl_convert", reason="the charts need the `report` extra")
@@ -53,6 +53,17 @@ def test_token_times_are_drawn_with_their_limits(reports: Reports, width: int) -
     panels = chart.to_dict()["hconcat" if width > 500 else "vconcat"]
     assert [panel["layer"][-1]["data"]["values"] for panel in panels] == [[{"limit": 200.0}], [{"limit": 50.0}]]
     assert float(ET.fromstring(svg(chart)).get("width", "")) <= 1.1 * width
+
+
+def test_the_tokens_of_one_generation_are_drawn_in_their_order() -> None:
+    chart = token_times_chart((0.012, 0.002, 0.005))
+    rows = chart.to_dict()["data"]["values"]
+    assert [(row["token"], row["time"], row["kind"][:5]) for row in rows] == [
+        (1, pytest.approx(12), "first"), (2, pytest.approx(2), "gap a"), (3, pytest.approx(5), "gap a")
+    ]  # fmt: skip
+    assert chart.description == "3 tokens; the first after 12 ms, the longest gap 5 ms before token 3."
+    assert "Waited for (ms)" in texts(svg(chart))
+    assert token_times_chart(()).description == "no token came."
 
 
 def test_axes_have_units_and_the_mark_is_in_the_picture(reports: Reports) -> None:

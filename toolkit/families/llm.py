@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.errors import ConfigurationError
 from toolkit.export.arrays import read_arrays
 from toolkit.export.parity import BatchEvidence, ParityResult, TaskMetric, TaskResult, Tolerance, compare
 from toolkit.families.asking import Asked, Asking, Questions
@@ -40,20 +39,6 @@ TOKENS, MARGINS = "token_ids", "margins"
 ITERATIONS, ROWS = "onnxruntime_llm_iterations", "onnxruntime_llm_decoded_rows"
 #: Behind the last token of a sequence.
 NONE = -1
-
-
-def kv_bytes_per_token(config: Mapping[str, Any], bytes_per_element: int = 2) -> int:
-    """What one token adds to the key-value cache: 2 * layers * key-value heads * head size * bytes of an element.
-
-    config: that of Hugging Face. Raises ConfigurationError where it does not tell.
-    """
-    try:
-        heads = int(config["num_attention_heads"])
-        size = int(config.get("head_dim") or int(config["hidden_size"]) // heads)
-        layers, kv_heads = int(config["num_hidden_layers"]), int(config.get("num_key_value_heads") or heads)
-    except (KeyError, TypeError, ValueError) as err:
-        raise ConfigurationError(f"the model's config.json does not tell the size of its cache: {err}") from err
-    return 2 * layers * kv_heads * size * bytes_per_element
 
 
 def entry_of(config: Mapping[str, Any], folder: Path | None) -> Asked:

@@ -79,6 +79,8 @@ def _live_notes(live: LiveParity | None) -> Iterable[str]:
         return
     sent = f"{live.requests:,} requests from {live.clients} clients at once, {live.failures:,} failed."
     yield f"Through the server: {live.outcome}, {closed_text(live.reason)} {sent}"
+    if live.result is not None and not live.result.outputs:
+        yield closed_text(live.result.reason)
     for evidence in live.evidence:
         if evidence.mean_rows is not None:
             yield f"{evidence.model}: {evidence.mean_rows:.2f} sequences in one step, on average."

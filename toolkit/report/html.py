@@ -124,6 +124,7 @@ def recommended(report: Report) -> tuple[tuple[str, str], ...]:
         ("Proven with", under_text(point.load)),
         ("Throughput", f"{rate_text(point.measurement.throughput_per_s)} requests/s"),
         *(("Latency", verdict_text(v)) for v in point.verdicts if v.criterion.metric == "latency"),
+        *(("Goodput", verdict_text(v)) for v in point.verdicts if v.criterion.metric == "goodput"),
         *sizing_facts(report),
     )
 

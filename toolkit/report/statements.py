@@ -101,10 +101,12 @@ def _point_risks(point: Point) -> Iterator[Risk]:
 
 
 def _spare(verdict: Verdict) -> float:
-    """The share of the limit that is left; all of it for a limit of zero, which nothing may exceed."""
+    """The share of the limit that is left, of a goodput that of the misses it allows; all of a limit of zero."""
     limit, measured = verdict.criterion.limit, verdict.measured
     if measured is None or not limit:
         return 1.0
+    if verdict.criterion.metric == "goodput":
+        return 1 - (1 - measured) / (1 - limit)
     return measured / limit - 1 if is_at_least(verdict.criterion) else 1 - measured / limit
 
 

@@ -59,11 +59,12 @@ def token_times_chart(times_s: Sequence[float], *, width: int = 720) -> Any:
     kinds = ["first token (TTFT)", "gap after the one before (ITL)"]
     rows = [{"token": n, "time": 1e3 * time, "kind": kinds[n > 1]} for n, time in enumerate(times_s, 1)]
     colours = alt.Scale(domain=kinds, range=list(PALETTE[1::-1]))
+    ticks = [1, *range(8, len(times_s) + 1, 8)]
     chart = (
         alt.Chart(alt.Data(values=rows))
         .mark_bar()
         .encode(
-            x=alt.X("token:O", title="Token", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+            x=alt.X("token:O", title="Token", axis=alt.Axis(labelAngle=0, values=ticks)),
             y=alt.Y("time:Q", title="Waited for (ms)"),
             color=alt.Color("kind:N", scale=colours, legend=alt.Legend(title=None)),
         )

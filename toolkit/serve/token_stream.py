@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from toolkit.errors import ServerTrouble
 from toolkit.serve.client import connection_to, trouble_of
-from toolkit.serve.event_stream import DONE, Events
+from toolkit.serve.event_stream import DONE, Events, data_of
 from toolkit.serve.generation import Piece, piece_from_event
 from toolkit.serve.server import Endpoint
 
@@ -53,7 +53,8 @@ def stream_pieces(
         connection.request("POST", generate_path(model), json.dumps(request).encode(), headers)
         response = connection.getresponse()
         if response.status != 200:
-            raise trouble_of(endpoint, f"model '{model}'", response.status, response.read())
+            said = response.read()  # Triton writes the error of a stream as an event
+            raise trouble_of(endpoint, f"model '{model}'", response.status, data_of(said) or said)
         for piece in _pieces(response):
             count += 1
             yield Timed(piece=piece, after_s=(perf_counter_ns() - began_ns) / 1e9)

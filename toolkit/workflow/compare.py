@@ -15,6 +15,7 @@ from typing import Literal
 
 from toolkit.environment import environment_here
 from toolkit.errors import ConfigurationError, ServerTrouble, UsageError
+from toolkit.families import FAMILIES
 from toolkit.load.difference import Difference, differences_of_records, differences_of_rounds, sentence
 from toolkit.load.gate import Gate, GateOutcome, judge_gate
 from toolkit.load.measurement import Measurement
@@ -29,7 +30,7 @@ from toolkit.tune.decision import Candidate, Decision
 from toolkit.workflow.comparability import changes, mismatches, why_not_comparable
 from toolkit.workflow.compare_page import write_comparison_page
 from toolkit.workflow.comparison import AtLoad, Comparison, GateVerdict, Question, Side
-from toolkit.workflow.measure import MEASUREMENT, RECORDS, trial_key
+from toolkit.workflow.measure import MEASUREMENT, RECORDS, driving_of, trial_key
 from toolkit.workflow.report import DECISION, HTML
 from toolkit.workflow.requests import read_requests
 from toolkit.workflow.runs import Manifest, Progress, finish_run, locked, new_run, read_manifest, repository_of
@@ -207,7 +208,16 @@ def _rounds(
         found = {}
         for side in ("a", "b") if number % 2 == 0 else ("b", "a"):
             models = manifests[side].subject.models
-            found[side], records = measure_point(endpoints[side], models[0], models, requests[side], driven)
+            how = driving_of(FAMILIES.get(manifests[side].subject.family))
+            found[side], records = measure_point(
+                endpoints[side],
+                models[0],
+                models,
+                requests[side],
+                driven,
+                protocol=how.protocol,
+                timeout_s=how.timeout_s,
+            )
             folder = run / f"rounds/{number + 1}/{side}/{load.name}"
             write_json(folder / MEASUREMENT, found[side])
             write_records(folder / RECORDS, records)

@@ -44,7 +44,13 @@ def _poc_yaml(name: str, family: str, model: str, inputs: tuple[str, ...]) -> st
     spec: dict[str, object] = {"source": model}
     if inputs:
         spec["export"] = {"inputs": list(inputs)}
-    data = {"schema": 1, "family": family, "title": name, "models": {entry: spec | {"config": {"max_batch_size": 8}}}}
+    config = {"max_batch_size": value.max_batch_size} if value.max_batch_size else {}
+    data: dict[str, object] = {"schema": 1, "family": family, "title": name}
+    data |= {"models": {entry: spec | ({"config": config} if config else {})}}
+    # What is asked by a workload batches by itself: more instances would only hold the model several times.
+    data |= {"workload": {"input": "32..128", "output": 64}} if value.asking else {}
+    candidates = {"one-instance": {}, "two-instances": {entry: {"instance_group": [{"count": 2}]}}}
+    search = {"candidates": {"as-configured": {}} if value.asking else candidates}
     loads = "".join(f"  - {{clients: {n}, duration_s: 10}}\n" for n in (1, 2, 4, 8, 16))
     return f"""\
 # Every key is checked; `toolkit run` runs it. A model file may offer sample_inputs(seed, n) and held_out() besides.
@@ -53,10 +59,7 @@ def _poc_yaml(name: str, family: str, model: str, inputs: tuple[str, ...]) -> st
 slo: {value.slo}
 loads:
 {loads}\
-search:
-  candidates:
-    one-instance: {{}}
-    two-instances: {{{entry}: {{instance_group: [{{count: 2}}]}}}}
+{yaml.safe_dump({"search": search}, sort_keys=False)}\
 smoke:
   loads:
     - {{clients: 4, duration_s: 2, warmup_s: 0.5}}

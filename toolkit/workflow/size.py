@@ -11,6 +11,7 @@ from pathlib import Path
 
 from toolkit.environment import environment_here
 from toolkit.errors import UsageError
+from toolkit.families import FAMILIES
 from toolkit.load.pattern import Load, RequestRate
 from toolkit.load.slo import Criterion, Slo, slo_from_text
 from toolkit.poc import Poc
@@ -23,7 +24,7 @@ from toolkit.size.prices import EXAMPLE, PriceBook, price_book
 from toolkit.tune.decision import Candidate, Decision, Trial, ranked
 from toolkit.workflow.build import read_artifacts
 from toolkit.workflow.evidence import add_evidence
-from toolkit.workflow.measure import Driving, ReadPoint, apply_candidate, measure_into, read_point, read_trials
+from toolkit.workflow.measure import ReadPoint, apply_candidate, driving_of, measure_into, read_point, read_trials
 from toolkit.workflow.report import DECISION, PLAN, PLAN_OMITTED, export_parities, live_parity_of, write_report
 from toolkit.workflow.requests import read_requests
 from toolkit.workflow.runs import Manifest, Progress, locked, read_manifest, repository_of
@@ -191,7 +192,7 @@ def _verified(
             manifest.subject.models,
             run / "requests",
             load,
-            driving=Driving(),
+            driving=driving_of(FAMILIES.get(manifest.subject.family)),
             interrupted=run / "interrupted",
         )
     return verification_of(folder, load, criterion, plan)

@@ -20,7 +20,7 @@ from typing import Any
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from toolkit.errors import EnvironmentProblem, ServerTrouble
-from toolkit.serve.event_stream import DONE, Events
+from toolkit.serve.event_stream import DONE, Events, data_of
 from toolkit.serve.generation import Piece, generation_request, piece_from_event
 from toolkit.serve.openai.answer import Identity, answer_body, chunk_body, usage_chunk
 from toolkit.serve.openai.chat_template import template_in
@@ -163,8 +163,9 @@ async def _body(request: web.Request) -> Any:
 
 
 def _words(body: bytes) -> str:
+    """The words of an error; Triton writes that of a stream as an event."""
     try:
-        return str(json.loads(body)["error"])
+        return str(json.loads(data_of(body) or body)["error"])
     except (ValueError, KeyError, TypeError):
         return body.decode(errors="replace")[:500]
 
