@@ -10,7 +10,8 @@ import pytest
 
 from toolkit.errors import ConfigurationError, UsageError
 from toolkit.size.catalogue import Accelerator, chosen, read_catalogue
-from toolkit.size.llm_shape import LlmShape, bounds_of, llm_bounds, shape_from_config, shape_from_path
+from toolkit.size.llm_config import shape_from_config, shape_from_path
+from toolkit.size.llm_shape import LlmShape, bounds_of, llm_bounds
 from toolkit.size.roofline import Peak, Work, peak_of, roof_of
 from toolkit.size.tables import EmbeddingTable, fit_tables, tables_from_file
 

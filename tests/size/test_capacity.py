@@ -14,12 +14,13 @@ from toolkit.load.pattern import RequestRate
 from toolkit.load.queue_model import Queue
 from toolkit.load.slo import slo_from_text
 from toolkit.load.verdict import judge, overall
-from toolkit.size.capacity import hardware_of, mean_replicas, plan_of, replicas_for, sustained
+from toolkit.size.capacity import hardware_of, mean_replicas, plan_of, replicas_for
 from toolkit.size.demand import Demand, Interval
 from toolkit.size.figure import Figure, combined, given, seen, weakest
 from toolkit.size.footprint import Footprint, client_share_text, load_times_s
 from toolkit.size.plan import Asked
 from toolkit.size.prices import PriceBook, Rented
+from toolkit.size.sustained import sustained
 from toolkit.tune.decision import Candidate, Point, Trial
 
 QUEUE = Queue(service_s=0.004, law="exponential")

@@ -30,7 +30,8 @@ def llm(
 ) -> None:
     """What the GPUs of the catalogue allow a language model: weights, sequences that fit, prefill and decoding."""
     from toolkit.size.catalogue import FILE, chosen, read_catalogue
-    from toolkit.size.llm_shape import llm_bounds, shape_from_path
+    from toolkit.size.llm_config import shape_from_path
+    from toolkit.size.llm_shape import llm_bounds
 
     shape = shape_from_path(model)
     gpus = chosen(read_catalogue(catalogue or FILE), tuple(gpu))

@@ -170,7 +170,7 @@ def _latency_rows(trials: tuple[Trial, ...], q: float, axis: Axis) -> list[dict[
 
 def _knees(alt: Any, rows: list[dict[str, Any]], x: Any, y: Any) -> list[Any]:
     turns = alt.Chart(alt.Data(values=[row for row in rows if row["knee"]])).encode(x=x, y=y)
-    return [turns.mark_text(text="knee", dy=16, color="currentColor", fontStyle="italic")]
+    return [turns.mark_text(text="knee", dy=16, color="currentColor")]
 
 
 def _rate_scale(alt: Any, rows: list[dict[str, Any]]) -> Any:
