@@ -47,7 +47,7 @@ def test_the_fault_is_named_and_its_remedy_measured(place: Path) -> None:
     applied = found["applied"]
     assert applied["limit"] == next(f["limit"] for f in found["findings"] if f["change"])
     if applied["limit"] == "queue delay":
-        assert applied["p50_after_s"] < 0.5 * applied["p50_before_s"]
+        assert applied["p50_after_s"] < 0.7 * applied["p50_before_s"]
         assert "queue delay" not in applied["findings_after"]
     assert {o["operator"] for o in found["profiles"]["net"]["operators"]} >= {"MatMul", "Tanh"}
     shares = found["shares"]["one client"]

@@ -28,7 +28,9 @@ from toolkit.tune.words import percent_text, rate_text, time_text
 def queue_delay(facts: Facts) -> Iterator[Finding]:
     """With one client, requests wait for company that does not come."""
     for model, split in served(facts, "quiet"):
-        if model.delay_us and split.queue_s >= max(WORTH_S["queue delay"], 0.3 * model.delay_us / 1e6):
+        # Much longer than the delay is no waiting for company, but for a core.
+        delay_s = model.delay_us / 1e6
+        if delay_s and max(WORTH_S["queue delay"], 0.3 * delay_s) <= split.queue_s <= 2 * delay_s:
             taken_s = execution_s(split)
             evidence = (
                 f"with one client a request waits {time_text(split.queue_s)} for a batch to fill; an execution takes "
