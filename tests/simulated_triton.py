@@ -19,7 +19,7 @@ from simulated_queue import series
 
 from toolkit.load.measurement import BatchCount, ModelSplit
 from toolkit.load.pattern import Concurrency, arrivals_s
-from toolkit.load.slo import Slo, slo_from_text
+from toolkit.load.slo import Slo
 from toolkit.load.statistics import dependence
 from toolkit.tune.batcher import Stage, next_batch
 from toolkit.tune.max_rate_probe import Observation, Seen
@@ -188,7 +188,3 @@ def _split(entry: str, sizes: Mapping[int, list[float]], requests: int) -> Model
 
 def _digest(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-
-
-def slo(text: str) -> Slo:
-    return slo_from_text(text)

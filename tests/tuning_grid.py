@@ -10,7 +10,7 @@ import gzip
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from toolkit.tune.max_rate_probe import Observation, Seen, bound_of
 from toolkit.tune.methods import FIRST, find_rate
 from toolkit.tune.plan import Plan
 from toolkit.tune.search import Ask, Ledger, Search, Tried, clients_load, rate_load
-from toolkit.tune.space import Setting, Space
+from toolkit.tune.space import Space
 
 #: Rates of the recorded windows, as multiples of the knee that was found.
 AROUND = (0.6, 0.8, 0.92, 1.0, 1.1, 1.3)
@@ -185,8 +185,8 @@ class Replay:
             same = [w for w in windows if w.clients and abs(math.log(w.clients / clients)) == nearest]
             window = same[int(generator.integers(len(same)))]
             scale = (ask.load.duration_s + ask.load.warmup_s) / (1.25 * window.duration_s)
-            window = _changed(window, spent_s=window.spent_s * scale)
-        return _tried(ask, _changed(window, reload_s=reload_s))
+            window = replace(window, spent_s=window.spent_s * scale)
+        return _tried(ask, replace(window, reload_s=reload_s))
 
     def _between(self, windows: Sequence[Window], load: RequestRate, generator: np.random.Generator) -> Window:
         x = np.log([w.rate for w in windows])
@@ -264,12 +264,6 @@ def _tau(seen: Seen) -> float:
     return max(1.0, seen.samples / max(seen.effective_samples, 1e-9))
 
 
-def _changed(window: Window, **changes: Any) -> Window:
-    from dataclasses import replace
-
-    return replace(window, **changes)
-
-
 def _load(window: Window) -> Any:
     if window.rate:
         return rate_load(window.rate, window.duration_s, seed=0)
@@ -297,7 +291,3 @@ def _tried(ask: Ask, window: Window) -> Tried:
         throughput_per_s=window.throughput_per_s,
         splits=splits,
     )
-
-
-def settings_of(space: Space, name: str) -> dict[str, Setting]:
-    return next(c.settings for c in space.configurations if c.name == name)
