@@ -26,6 +26,6 @@ def queries(made: Trained, count: int = 1000) -> np.ndarray:
     """The vectors of users at their last visit."""
     data = made.world
     rows = np.flatnonzero(data.is_last())[-count:]
-    inputs = user_inputs(data, rows, data.histories(), torch.from_numpy(made.vectors))
+    inputs = user_inputs(data, rows, data.histories(rows), torch.from_numpy(made.vectors))
     with torch.no_grad():
         return made.user_tower(**inputs).numpy()

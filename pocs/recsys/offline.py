@@ -32,6 +32,7 @@ def offline(
     interactions: str = "",
 ) -> dict[str, np.ndarray]:
     """What the pipeline is asked, row by row, and what it must answer; and how good that is."""
+    torch.set_num_threads(1)  # rows are asked one by one: more threads would only wait for each other
     made = trained(users, items, count, seed, epochs, interactions)
     rows = test_rows(made, test_users)
     return questions(made, rows, Path(items_index), candidates, best, ef_search) | quality(made, rows, candidates, best)
@@ -41,7 +42,7 @@ def questions(
     made: Trained, rows: np.ndarray, index: Path, candidates: int, best: int, ef_search: int
 ) -> dict[str, np.ndarray]:
     """`input.NAME` and `answer.NAME` for some interactions, and the item that was really taken."""
-    history = made.world.histories()[rows]
+    history = made.world.histories(rows)
     asked = {
         "USER": made.world.user_ids[made.world.user[rows]][:, None],
         "HOUR": made.world.hour[rows][:, None],
@@ -121,7 +122,7 @@ def user_vector(
 def quality(made: Trained, rows: np.ndarray, candidates: int, best: int) -> dict[str, np.ndarray]:
     """Retrieval and ranking of the held-out items: trained, by popularity alone, and the best that is possible here."""
     data = made.world
-    inputs = user_inputs(data, rows, data.histories(), torch.from_numpy(made.vectors))
+    inputs = user_inputs(data, rows, data.histories(rows), torch.from_numpy(made.vectors))
     with torch.no_grad():
         vectors = made.user_tower(**inputs)
         retrieval = (vectors @ torch.from_numpy(made.vectors).T).numpy()

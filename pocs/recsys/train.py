@@ -89,21 +89,22 @@ def _vectors(data: World, tower: ItemTower) -> np.ndarray:
         return tower(*item_inputs(data)).numpy()
 
 
-def user_inputs(data: World, rows: np.ndarray, histories: np.ndarray, vectors: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The user tower's inputs for some interactions; `vectors` [items, VECTOR] are those of the history."""
-    user, history = data.user[rows], torch.from_numpy(histories[rows])
+def user_inputs(data: World, rows: np.ndarray, history: np.ndarray, vectors: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The user tower's inputs for some interactions and their histories; `vectors` [items, VECTOR] are all items'."""
+    user, items = data.user[rows], torch.from_numpy(history)
     plain = torch.from_numpy(np.column_stack((user, data.age[user], data.country[user])).astype(np.float32))
     return {
         "user_row": plain.unsqueeze(1),
         "user_known": torch.ones(len(rows), 1),
         "hour": torch.from_numpy(data.hour[rows]).unsqueeze(1),
-        "history_rows": vectors[history.clamp(min=0)],
-        "history_known": (history >= 0).float(),
+        "history_rows": vectors[items.clamp(min=0)],
+        "history_known": (items >= 0).float(),
     }
 
 
 def _train_towers(data: World, tower: UserTower, items: ItemTower, epochs: int) -> None:
-    training, histories = np.flatnonzero(~data.is_last()), data.histories()
+    training = np.flatnonzero(~data.is_last())
+    histories = data.histories(training)
     catalogue, log_q = item_inputs(data), torch.from_numpy(data.log_popularity())
     steps = epochs * -(-len(training) // BATCH)
     descend = _descent([*tower.parameters(), *items.parameters()], rate=1e-2, steps=steps)
@@ -111,7 +112,7 @@ def _train_towers(data: World, tower: UserTower, items: ItemTower, epochs: int) 
         vectors = torch.from_numpy(_vectors(data, items))
         for chosen in torch.randperm(len(training)).split(BATCH):
             rows = training[chosen.numpy()]
-            inputs = user_inputs(data, rows, histories, vectors)
+            inputs = user_inputs(data, rows, histories[chosen.numpy()], vectors)
             inputs["user_known"] *= (torch.rand(len(rows), 1) > UNKNOWN).float()
             item = torch.from_numpy(data.item[rows])
             descend(in_batch_softmax(tower(**inputs), items(*(part[item] for part in catalogue)), item, log_q))
@@ -119,7 +120,8 @@ def _train_towers(data: World, tower: UserTower, items: ItemTower, epochs: int) 
 
 def _train_ranker(data: World, tower: UserTower, ranker: Ranker, vectors: np.ndarray) -> None:
     """One positive against NEGATIVES shown by popularity, which the loss corrects for: a score is a probability's."""
-    training, histories = np.flatnonzero(~data.is_last()), data.histories()
+    training = np.flatnonzero(~data.is_last())
+    histories = data.histories(training)
     table = torch.from_numpy(Trained(world=data, user_tower=tower, ranker=ranker, vectors=vectors).item_table())
     batches = torch.randperm(len(training))[: RANKER_STEPS * BATCH].split(BATCH)
     descend = _descent(list(ranker.parameters()), rate=1e-2, steps=len(batches))
@@ -128,7 +130,7 @@ def _train_ranker(data: World, tower: UserTower, ranker: Ranker, vectors: np.nda
     for chosen in batches:
         rows = training[chosen.numpy()]
         with torch.no_grad():
-            inputs = user_inputs(data, rows, histories, table[:, -VECTOR:])
+            inputs = user_inputs(data, rows, histories[chosen.numpy()], table[:, -VECTOR:])
             user = tower(**inputs)
         negatives = np.searchsorted(cumulative, random.random((len(rows), NEGATIVES))).clip(max=len(table) - 1)
         candidates = torch.from_numpy(np.column_stack((data.item[rows], negatives)))

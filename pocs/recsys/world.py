@@ -63,19 +63,15 @@ class World:
             chances[row] = np.interp(own, grid, np.log(taken)) + self.log_popularity()
         return chances
 
-    def histories(self, length: int = HISTORY) -> np.ndarray:
-        """For each interaction the rows of the user's items before it, the newest first, -1 where there are fewer."""
+    def histories(self, rows: np.ndarray, length: int = HISTORY) -> np.ndarray:
+        """[rows, length]: the items, by row, that the user took before each interaction, newest first; -1 is none."""
         order = np.argsort(self.user, kind="stable")
         user, item = self.user[order], self.item[order]
-        first = np.searchsorted(user, user)
-        place = np.arange(len(user))
-        found = np.full((len(user), length), -1, dtype=np.int64)
-        for back in range(1, length + 1):
-            has = place - back >= first
-            found[has, back - 1] = item[place[has] - back]
-        histories = np.empty_like(found)
-        histories[order] = found
-        return histories
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        before = place[rows, None] - 1 - np.arange(length)
+        is_own = before >= np.searchsorted(user, self.user[rows])[:, None]
+        return np.where(is_own, item[before.clip(min=0)], -1)
 
 
 def last_of_each(user: np.ndarray) -> np.ndarray:

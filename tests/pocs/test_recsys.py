@@ -38,7 +38,7 @@ def test_rows_in_any_order_become_a_world_in_the_order_of_time(
     assert made.user.tolist() == [0, 0, 1, 0] and made.item.tolist() == [1, 0, 1, 2]
     assert made.hour.tolist() == [0, 1, 2, 3] and made.price.tolist() == [2.5, 1, 8]
     assert made.is_last().tolist() == [False, False, True, True]
-    assert made.histories(2).tolist() == [[-1, -1], [1, -1], [-1, -1], [0, 1]]
+    assert made.histories(np.arange(4), 2).tolist() == [[-1, -1], [1, -1], [-1, -1], [0, 1]]
     assert (made.popularity * 5).tolist() == [2, 2, 1], "what is held out counts for nothing, and nothing is impossible"
 
 
