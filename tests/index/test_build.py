@@ -99,7 +99,7 @@ def test_interval_of_a_mean_stays_within_shares() -> None:
         (Ivf(), 1_000_000, 8, "IVF4000,Flat"),
         (Ivf(nlist=7), 10_000, 8, "IVF7,Flat"),
         (Ivf(), 1, 8, "IVF1,Flat"),
-        (IvfPq(), 10_000, 64, "IVF256,PQ16"),
+        (IvfPq(), 10_000, 64, "IVF256,PQ16np"),
     ],
 )
 def test_factory(spec: object, count: int, dimension: int, text: str) -> None:

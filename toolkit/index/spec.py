@@ -142,4 +142,4 @@ def factory_text(spec: IndexSpec, count: int, dimension: int) -> str:
         raise UsageError(f"product quantisation in {m} parts does not divide {dimension} dimensions")
     if count < 256:
         raise UsageError(f"product quantisation learns 256 codes from {count} vectors", mend="use --kind flat or hnsw")
-    return f"IVF{nlist},PQ{m}"
+    return f"IVF{nlist},PQ{m}np"  # np: no polysemous training, which no search here uses and takes most of the build
