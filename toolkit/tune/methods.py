@@ -70,12 +70,17 @@ def _may_win(plan: Plan, ledger: Ledger, expected: Expected, best_per_s: float) 
 
 def exhaustive(plan: Plan, ledger: Ledger) -> Search:
     """The rate of every candidate, as far as the budget goes, and the finals."""
+    yield from every_rate(plan, ledger)
+    yield from finals(plan, ledger)
+
+
+def every_rate(plan: Plan, ledger: Ledger) -> Search:
+    """The rate of every candidate, as far as the budget goes."""
     for expected in plan.ranked:
         rate = max(expected.rate_per_s, SLOWEST_PER_S)
         if ledger.left_s < plan.cost_s(ledger, rate):
             break
         yield from find_rate(plan, ledger, expected.candidate, FIRST * rate)
-    yield from finals(plan, ledger)
 
 
 def at_load(plan: Plan, ledger: Ledger) -> Search:

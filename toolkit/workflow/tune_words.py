@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from toolkit.load.duration import seconds_text
 from toolkit.load.slo import Slo
 from toolkit.tune.evidence import holds_on_average
@@ -37,8 +39,11 @@ def trial_text(plan: Plan, slo: Slo, ledger: Ledger) -> str:
         kept = holds_on_average((last,), plan.bounds)
         target = " and ".join(target_text(c) for c in slo.criteria)
         found = f"{target} {'kept' if kept else 'missed'}, {last.throughput_per_s:,.0f}/s answered"
-    left_s = max(0.0, ledger.left_s)
-    more = int(left_s / max(plan.cost_s(ledger, 1e6), 0.1))
-    left = "" if ledger.budget_s == float("inf") else f"; {left_s:.0f} s left, about {more} trials"
+    left = "" if math.isinf(ledger.budget_s) else _left_text(plan, ledger)
     what = f"{last.ask.candidate.name}: {ABOUT[last.ask.why]} at {under_text(last.ask.load)}"
     return f"{len(ledger.tried)}. {what}: {found}{left}"
+
+
+def _left_text(plan: Plan, ledger: Ledger) -> str:
+    left_s = max(0.0, ledger.left_s)
+    return f"; {left_s:.0f} s left, about {int(left_s / max(plan.cost_s(ledger, 1e6), 0.1))} trials"
