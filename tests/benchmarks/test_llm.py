@@ -6,7 +6,6 @@ A Llama-shaped model of 26 million parameters with random weights, fp32 and int4
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 import time
 from collections.abc import Iterator
@@ -52,8 +51,8 @@ TTFT_FACTOR, TPOT_FACTOR = 5, 3
 SCALES = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 #: Readers come when they come (Poisson), whatever the server does: requests a second, and for how long.
 RATES = {"one at a time": ((1, 2, 3), 8.0), "continuous batching": ((6, 9, 12, 15), 5.0)}
-GOODPUT_BAR, DECODE_BAR, ROUNDS = 5.0, 0.8, 3
-STEPS, BATCH = 120, 8
+GOODPUT_BAR, DECODE_BAR, ROUNDS = 5.0, 0.8, 5
+STEPS, BATCH = 60, 8
 
 
 def artifact(precision: str) -> Path:
@@ -150,48 +149,63 @@ def test_continuous_batching_against_one_request_at_a_time(tmp_path: Path) -> No
     assert many >= GOODPUT_BAR * one > 0
 
 
-def raw_tokens_per_s(folder: Path) -> float:
+class Raw:
     """ONNX Runtime alone at the same batch: the engine's own loop without requests, text or responses."""
-    sys.path.insert(0, str(BACKEND))
-    from llm_engine import load_engine
 
-    engine = load_engine(folder, slots=BATCH, max_length=256, threads=0)
-    last = {slot: int(engine.prefill(slot, list(range(2, 2 + PROMPT_TOKENS))).argmax()) for slot in range(BATCH)}
-    for _ in range(5):
-        last = dict(enumerate(engine.decode(last).argmax(-1).tolist()))
-    began = time.perf_counter()
-    for _ in range(STEPS):
-        last = dict(enumerate(engine.decode(last).argmax(-1).tolist()))
-    return BATCH * STEPS / (time.perf_counter() - began)
+    def __init__(self, folder: Path) -> None:
+        sys.path.insert(0, str(BACKEND))
+        from llm_engine import load_engine
+
+        self.engine = load_engine(folder, slots=BATCH, max_length=256, threads=0)
+        self.engine.warm()
+
+    def step_s(self) -> list[float]:
+        """Seconds of each of STEPS steps after a prompt."""
+        for slot in range(BATCH):
+            self.engine.free(slot)
+        last = {
+            slot: int(self.engine.prefill(slot, list(range(2, 2 + PROMPT_TOKENS))).argmax()) for slot in range(BATCH)
+        }
+        times = [time.perf_counter()]
+        for _ in range(STEPS):
+            last = dict(enumerate(self.engine.decode(last).argmax(-1).tolist()))
+            times.append(time.perf_counter())
+        return np.diff(times).tolist()
 
 
-def served_tokens_per_s(server: Server, asked: tuple[bytes, ...]) -> float:
-    """The rate of tokens while all streams are being written: from the last first token to the first last one."""
+def served_step_s(server: Server, asked: tuple[bytes, ...]) -> list[float]:
+    """Seconds from token to token of each stream, while all of them are being written."""
     load = Concurrency(clients=BATCH, duration_s=0.5, warmup_s=0.0)
-    records = measure_point(server.endpoint, "llm", (), asked, load, protocol="sse")[1]
+    records = driven(server, asked, load)
     ends = np.cumsum(records.responses)
-    first, last = records.response_ns[ends - records.responses][:BATCH], records.response_ns[ends - 1][:BATCH]
-    began, ended = first.max(), last.min()
-    inside = (records.response_ns > began) & (records.response_ns <= ended)
-    return float(inside.sum() / (ended - began) * 1e9)
+    streams = [records.response_ns[end - count : end] for end, count in zip(ends, records.responses, strict=True)]
+    began, ended = max(s[0] for s in streams[:BATCH]), min(s[-1] for s in streams[:BATCH])
+    together = [s[(s > began) & (s <= ended)] for s in streams[:BATCH]]
+    return [float(gap) / 1e9 for s in together for gap in np.diff(s)]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int4"])
 def test_decoding_keeps_four_fifths_of_onnx_runtime_alone(tmp_path: Path, precision: str) -> None:
+    """Step by step and in turn; the lower quartile stands beside the median for a machine that others use too.
+
+    The server runs in a session of its own, to which Linux gives a share of the cores of its own (autogroup): where
+    others compute, start this with `setsid -w`, or the loop alone looks slower than the server.
+    """
     folder = artifact(precision)
-    asked = requests(folder, STEPS)[:BATCH]
-    rows = []
+    asked, raw, alone, served = requests(folder, STEPS)[:BATCH], Raw(folder), [], []
     with serving(folder, tmp_path, BATCH) as server:
-        served_tokens_per_s(server, asked)
+        served_step_s(server, asked)
         for _ in range(ROUNDS):
-            before = raw_tokens_per_s(folder)
-            served = served_tokens_per_s(server, asked)
-            rows.append(((before + raw_tokens_per_s(folder)) / 2, served))
-    print(f"\n{environment_here().summary()}; {precision}, {BATCH} sequences")
-    print("| round | ONNX Runtime alone, tokens/s | served | served / alone | overhead per token, us |")
-    print("|---|---|---|---|---|")
-    for number, (raw, served) in enumerate(rows, 1):
-        print(f"| {number} | {raw:.0f} | {served:.0f} | {served / raw:.0%} | {(1 / served - 1 / raw) * 1e6:.0f} |")
-    ratio = statistics.median(served / raw for raw, served in rows)
-    print(f"median {ratio:.1%} (bar {DECODE_BAR:.0%} for fp32)")
-    assert precision != "fp32" or ratio >= DECODE_BAR
+            alone += raw.step_s()
+            served += served_step_s(server, asked)
+    print(f"\n{environment_here().summary()}; {precision}, {BATCH} sequences, {ROUNDS} rounds of {STEPS} steps")
+    print("| | alone, ms a step | served, ms | alone, tokens/s | served | served / alone | overhead per token, us |")
+    print("|---|---|---|---|---|---|---|")
+    ratios = []
+    for name, quantile in (("lower quartile", 0.25), ("median", 0.5)):
+        a, b = float(np.quantile(alone, quantile)), float(np.quantile(served, quantile))
+        ratios.append(a / b)
+        rates, over = f"{BATCH / a:.0f} | {BATCH / b:.0f}", (b - a) / BATCH * 1e6
+        print(f"| {name} | {a * 1e3:.2f} | {b * 1e3:.2f} | {rates} | {a / b:.0%} | {over:.0f} |")
+    print(f"bar {DECODE_BAR:.0%} for fp32, by the median")
+    assert precision != "fp32" or ratios[1] >= DECODE_BAR
