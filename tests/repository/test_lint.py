@@ -152,6 +152,16 @@ def linked(path: str) -> Callable[[Path], None]:
     return link
 
 
+STAMP = '{"schema": 1, "tensorrt": "10.9.0", "gpu": "", "architecture": "", "driver": "", "most_rows": 8}'
+
+
+def engine(stamp: str) -> Callable[[Path], None]:
+    """An entry with an engine, its stamp and batches of 9."""
+    tensor = 'input { name: "X" data_type: TYPE_FP32 dims: 3 }'
+    entry = configured(f'backend: "tensorrt" max_batch_size: 9 {tensor}')
+    return together(entry, written("other/1/model.plan", "engine"), written("other/1/engine.json", stamp))
+
+
 def two_streams(repository: Path) -> None:
     """An ensemble whose last step joins the streams of two decoupled models."""
     tensors = 'input {{ name: "{}" data_type: TYPE_BOOL dims: 1 }} output {{ name: "Y" data_type: TYPE_BOOL dims: 1 }}'
@@ -302,6 +312,8 @@ PLANTED: tuple[tuple[str, Callable[[Path], None], str], ...] = (
     ),
     ("TR072", written(STEP, "class TritonPythonModel:\n    def execute(self, r): ...\n"), "1/model.py is not the file"),
     ("TR073", linked("scorer/1/extra.bin"), "1/extra.bin leads to /"),
+    ("TR074", engine(STAMP), "max_batch_size is 9, the engine in 1/ was built for 8 rows"),
+    ("TR074", engine("[8]"), "engine.json: not a document"),
     ("TR081", edited("scorer", "dims: [1, 2, 2]\n}", "dims: [1, 2, 2]\n  optional: true\n}"), "graph needs it"),
     ("TR091", written(STEP, "class TritonPythonModel: ...\n"), "has no class TritonPythonModel with a method execute"),
     (

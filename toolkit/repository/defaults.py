@@ -84,7 +84,7 @@ def config_from_signature(
         dynamic_batching=ModelDynamicBatching(max_queue_delay_microseconds=0) if batched else None,
         optimization=ModelOptimizationPolicy(graph=ModelOptimizationGraph(level=0)),
         parameters={k: ModelParameter(string_value=v) for k, v in ONNXRUNTIME_PARAMETERS.items()},
-        model_warmup=() if ragged else _warmups(asked, size, sizes or {}),
+        model_warmup=() if ragged else warmups(asked, size, sizes or {}),
         response_cache=ModelResponseCache(enable=False),
     )
 
@@ -138,7 +138,7 @@ def _refuse_batching(name: str, size: int, batching: Batching) -> None:
     )
 
 
-def _warmups(signature: Signature, max_batch_size: int, sizes: Mapping[str, int]) -> tuple[ModelWarmup, ...]:
+def warmups(signature: Signature, max_batch_size: int, sizes: Mapping[str, int]) -> tuple[ModelWarmup, ...]:
     """One at batch 1 and one at the largest, or none where no input is known that the model surely takes.
 
     Zeros, not random bytes: those are NaN and denormal floats, or indexes beyond a table.

@@ -22,7 +22,7 @@ from toolkit.repository.batching import batching_of
 from toolkit.repository.config import ModelConfig, to_pbtxt, with_overrides
 from toolkit.repository.defaults import config_from_signature
 from toolkit.repository.defaults_llm import config_from_language_model
-from toolkit.repository.engine_entry import config_for_engine
+from toolkit.repository.engine_entry import config_for_engine, rows_for_engine
 from toolkit.repository.history import adding
 from toolkit.repository.provenance import PROVENANCE_FILE, Provenance
 from toolkit.repository.publish import CONFIG_FILE, copy_file
@@ -177,15 +177,18 @@ def _artifact_config(artifact: Artifact, folder: Path, name: str, partial: Mappi
         return with_overrides(config_from_language_model(name, read_language_model(folder)), partial)
     # These two decide the dims of every tensor, so they are no mere overrides.
     given = with_overrides(ModelConfig(), {k: partial[k] for k in ("max_batch_size", "batch_input") if k in partial})
+    size, is_engine = given.max_batch_size if "max_batch_size" in partial else None, artifact.format == "tensorrt"
+    if is_engine and batching_of(artifact.signature).axis:
+        size = rows_for_engine(folder, size)
     base = config_from_signature(
         name,
         artifact.signature,
-        max_batch_size=given.max_batch_size if "max_batch_size" in partial else None,
+        max_batch_size=size,
         sizes=_sizes_in_samples(folder, artifact.signature),
         filename=artifact.files[0],
         batch_input=given.batch_input,
     )
-    return with_overrides(base if artifact.format == "onnx" else config_for_engine(base, folder, partial), partial)
+    return with_overrides(config_for_engine(base) if is_engine else base, partial)
 
 
 def _joined(config: ModelConfig) -> set[str]:

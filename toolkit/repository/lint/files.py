@@ -7,6 +7,7 @@ from pathlib import Path
 
 from toolkit.errors import ConfigurationError
 from toolkit.records import digest_of_file
+from toolkit.repository.engine_entry import most_rows_of
 from toolkit.repository.lint.rule import rule
 from toolkit.repository.lint.subject import Subject
 from toolkit.repository.provenance import provenance_of
@@ -94,8 +95,26 @@ def link_out(subject: Subject) -> Iterator[str]:
             yield f"{_relative(path, subject)} leads to {path.resolve()}"
 
 
+@rule(
+    "TR074",
+    "error",
+    "The engine was not built for such shapes; TensorRT refuses the batch, or Triton the entry.",
+    "lower max_batch_size to the profile's, or build the engine again for more",
+)
+def beyond_profile(subject: Subject) -> Iterator[str]:
+    largest = subject.config.max_batch_size
+    for version in version_folders(subject.path) if subject.backend == "tensorrt" else ():
+        try:
+            rows = most_rows_of(version)
+        except ConfigurationError as err:
+            yield err.message
+            continue
+        if rows is not None and largest > rows:
+            yield f"max_batch_size is {largest}, the engine in {version.name}/ was built for {rows} rows"
+
+
 def _relative(path: Path, subject: Subject) -> str:
     return path.relative_to(subject.path).as_posix()
 
 
-RULES = (missing_model, unreadable_model, hollow_file, changed_model, link_out)
+RULES = (missing_model, unreadable_model, hollow_file, changed_model, link_out, beyond_profile)
