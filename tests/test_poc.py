@@ -95,3 +95,15 @@ def test_merging_replaces_lists_and_candidates_and_merges_mappings() -> None:
     base = {"a": {"x": 1, "y": 2}, "l": [1, 2], "search": {"candidates": {"p": {}, "q": {}}}}
     change = {"a": {"y": 3}, "l": [9], "search": {"candidates": {"p": {}}}}
     assert merged(base, change) == {"a": {"x": 1, "y": 3}, "l": [9], "search": {"candidates": {"p": {}}}}
+
+
+def test_a_step_may_serve_files_of_the_folder_itself(tmp_path: Path) -> None:
+    steps = {
+        "own": {"step": "text_tokenize", "files": "./tokenizer"},
+        "none": {"step": "best_of"},
+    }
+    poc = read_poc(folder_with(tmp_path, {"steps": steps}))
+    assert poc.own_files_of("own") == poc.folder / "tokenizer"
+    assert poc.own_files_of("none") is None
+    with pytest.raises(ConfigurationError, match=r"steps\.own\.files names 'tokenizer', which is not made here"):
+        read_poc(folder_with(tmp_path, {"steps": {"own": {"step": "text_tokenize", "files": "tokenizer"}}}))

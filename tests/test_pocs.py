@@ -36,6 +36,7 @@ def without_network() -> list[str]:
         "vision",
         "recsys",
         "llm",
+        "text",
         pytest.param("vision-resnet50", marks=pytest.mark.slow),
     ],
 )

@@ -59,7 +59,8 @@ class ModelSpec:
 class StepSpec:
     """One python-backend step of the toolkit's; its settings are the `parameters` of `config`.
 
-    `files` names the entry under `data` or `indexes` that holds the files which the step serves.
+    `files` names the entry under `data` or `indexes` that holds the files which the step serves; with a slash in it
+    (`./tokenizer`), a folder of the PoC's own.
     """
 
     step: str
@@ -197,6 +198,11 @@ class Poc:
         """What is sent, the path of a trace made absolute."""
         trace = self.file.workload.get("trace")
         return self.file.workload | ({"trace": str(self.folder / trace)} if isinstance(trace, str) else {})
+
+    def own_files_of(self, step: str) -> Path | None:
+        """The folder beside poc.yaml whose files a step serves; None where these are made, or there are none."""
+        files = self.file.steps[step].files or ""
+        return self.folder / files if "/" in files else None
 
     def data_source_of(self, name: str) -> str:
         """The FILE:FUNCTION text of an entry under `data`, its path made absolute."""
@@ -351,7 +357,7 @@ def _check_made(file: PocFile, path: Path) -> None:
     made = set(names)
     wanted = [(f"data.{n}.needs", need) for n, d in file.data.items() for need in d.needs]
     wanted += [(f"indexes.{n}.data", i.data) for n, i in file.indexes.items()]
-    wanted += [(f"steps.{n}.files", s.files) for n, s in file.steps.items() if s.files]
+    wanted += [(f"steps.{n}.files", s.files) for n, s in file.steps.items() if s.files and "/" not in s.files]
     wanted += [(key, name) for key in ("questions", "quality") if (name := getattr(file, key))]
     for where, name in wanted:
         if name not in made:

@@ -111,6 +111,16 @@ def test_a_version_that_clients_would_not_recognise_is_refused(
         add_artifact(tmp_path / "models", tmp_path / "artifacts/old", new_version=True, config={"max_batch_size": 0})
 
 
+def test_the_same_again_is_no_new_version(tmp_path: Path, scorer: RepositoryEntry) -> None:
+    folder = tmp_path / "artifacts" / "scorer"
+    again = add_artifact(tmp_path / "models", folder, labels=LABELS, new_version=True)
+    assert again == scorer
+    other = add_artifact(tmp_path / "models", folder, labels=("w", "x", "y", "z"), new_version=True)
+    assert other.versions == (1, 2)
+    tuned = add_artifact(tmp_path / "models", folder, labels=LABELS, config={"max_batch_size": 2}, new_version=True)
+    assert tuned.versions == (1, 2, 3)
+
+
 def test_there_must_be_a_version_to_go_back_to(tmp_path: Path, scorer: RepositoryEntry) -> None:
     with pytest.raises(RepositoryError, match="no version before 1; it has: 1"):
         roll_back(tmp_path / "models", "scorer")

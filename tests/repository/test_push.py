@@ -32,7 +32,9 @@ fsspec = pytest.importorskip("fsspec", reason="object stores need the `delivery`
 def models(tmp_path: Path, scorer: RepositoryEntry) -> Path:
     """`scorer` in two versions, `decode`, and an ensemble, whose version folder is empty."""
     place = tmp_path / "models"
-    add_artifact(place, tmp_path / "artifacts" / "scorer", labels=("a", "b", "c", "d"), new_version=True)
+    change = {"instance_group": [{"count": 1, "kind": "KIND_CPU"}]}
+    folder, labels = tmp_path / "artifacts" / "scorer", ("a", "b", "c", "d")
+    add_artifact(place, folder, labels=labels, config=change, new_version=True)
     add_step(place, "image_decode", name="decode", parameters={"width": 2, "height": 2, "mode": "L"})
     steps = (
         PipelineStep(model="decode", inputs={"IMAGE": "IMAGE"}, outputs={"PIXELS": "pixels"}),

@@ -23,9 +23,9 @@ from toolkit.repository.config import ModelConfig, to_pbtxt, with_overrides
 from toolkit.repository.defaults import config_from_signature
 from toolkit.repository.defaults_llm import config_from_language_model
 from toolkit.repository.engine_entry import config_for_engine, rows_for_engine
-from toolkit.repository.history import adding
+from toolkit.repository.history import adding, is_served
 from toolkit.repository.provenance import PROVENANCE_FILE, Provenance
-from toolkit.repository.publish import CONFIG_FILE, copy_file
+from toolkit.repository.publish import CONFIG_FILE, LABELS_FILE, copy_file
 from toolkit.repository.read import RepositoryEntry, read_config, read_entries, read_entry
 from toolkit.repository.step import MODEL_FILE, REQUIREMENTS_FILE, config_from_step, read_step, step_folder
 from toolkit.tensor import BATCH, Signature
@@ -41,7 +41,6 @@ __all__ = [
     "write_description",
 ]
 
-LABELS_FILE = "labels.txt"
 #: Which backend of Triton runs a format.
 BACKENDS = {"onnx": "onnxruntime", "tensorrt": "tensorrt", LANGUAGE_MODEL: "onnxruntime_llm"}
 
@@ -67,7 +66,7 @@ def add_artifact(
     `config` is a partial ModelConfig laid over ours. `labels` name the classes of every output that has as many values
     per row. The repository is made when it is absent. An entry that exists is refused; `replace` puts the new one in
     its place, `new_version` adds a version beside those that are there, which can be served again
-    (`history.roll_back`). Raises RepositoryError for an existing entry, a foreign folder, another format, labels that
+    (`history.roll_back`), unless it is the same. Raises RepositoryError for an existing entry, a foreign folder, another format, labels that
     fit no output, a version with another signature and an artifact whose parity failed; ConfigurationError for a bad
     `config`.
     """
@@ -84,13 +83,16 @@ def add_artifact(
         parity=artifact.parity,
         batching=batching_of(artifact.signature, apart=_joined(full)).reason,
     )
+    text = "".join(f"{label}\n" for label in labels)
+    if new_version and not variants and is_served(repository / name, full, artifact.sha256, text if labels else None):
+        return read_entry(repository / name)
     with adding(repository, full, replace=replace, new_version=new_version) as version:
         for file in artifact.files:
             copy_file(folder / file, version / file)
         for precision, place in (variants or {}).items():
             copy_file(_single_file(place), version / variant_file(precision))
         if labels:
-            write_text(version.parent / LABELS_FILE, "".join(f"{label}\n" for label in labels))
+            write_text(version.parent / LABELS_FILE, text)
         write_description(version, name, full, provenance)
     return read_entry(repository / name)
 
@@ -117,6 +119,8 @@ def add_step(
     digest = digest_of_files(source, (MODEL_FILE, REQUIREMENTS_FILE))
     if brought:
         digest = digest_of_value({"step": digest, "files": {path.name: digest_of_file(path) for path in brought}})
+    if new_version and is_served(repository / name, full, digest):
+        return read_entry(repository / name)
     with adding(repository, full, replace=replace, new_version=new_version) as version:
         for path in (source / MODEL_FILE, *brought):
             copy_file(path, version / path.name)

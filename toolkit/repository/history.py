@@ -19,7 +19,7 @@ from toolkit.errors import RepositoryError
 from toolkit.records import write_text
 from toolkit.repository.config import ModelConfig, to_pbtxt
 from toolkit.repository.model_config import ModelInput, ModelOutput, ModelVersionPolicy
-from toolkit.repository.publish import CONFIG_FILE, building, version_folders
+from toolkit.repository.publish import CONFIG_FILE, LABELS_FILE, building, version_folders
 from toolkit.repository.read import RepositoryEntry, read_config, read_entry
 
 #: In a version folder: config.pbtxt and the other files of the entry, as they were while the version was served.
@@ -43,6 +43,24 @@ def adding(repository: Path, config: ModelConfig, *, replace: bool, new_version:
         if folders:
             _keep(read_entry(entry), version.parent)
         yield version
+
+
+def is_served(entry: Path, config: ModelConfig, sha256: str, labels: str | None = None) -> bool:
+    """Whether an entry serves just this already: made from files of that digest, with that config but for its policy.
+
+    `labels` is the text of its label file, if it has one. The same again would be no new version.
+    """
+    if not entry.is_dir() or not version_folders(entry):
+        return False
+    current = read_entry(entry)
+    if labels is not None and not _holds(entry / LABELS_FILE, labels):
+        return False
+    same = dataclasses.replace(current.config, version_policy=config.version_policy) == config
+    return same and current.artifact_sha256 == sha256
+
+
+def _holds(file: Path, text: str) -> bool:
+    return file.is_file() and file.read_text(encoding="utf-8") == text
 
 
 def _keep(current: RepositoryEntry, work: Path) -> None:

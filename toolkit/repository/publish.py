@@ -17,6 +17,7 @@ from toolkit.errors import RepositoryError, UsageError
 from toolkit.records import writing
 
 CONFIG_FILE = "config.pbtxt"
+LABELS_FILE = "labels.txt"
 LOCK_FILE = "bundle.lock.json"
 CHECKSUMS_FILE = "SHA256SUMS"
 #: What `repo push` puts beside the entries; Triton takes folders only.

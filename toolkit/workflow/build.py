@@ -5,7 +5,8 @@ Each is a step of a run folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from toolkit.export.spec import MODEL_FILE, ExportSpec, variant_file
 from toolkit.index.build import build_index
 from toolkit.models.source import Source, source_from_path
 from toolkit.poc import Poc, merged
-from toolkit.records import digest_of_file, step
+from toolkit.records import digest_of_file, digest_of_files, files_below, step
 from toolkit.repository.entry import add_artifact, add_step
 from toolkit.repository.lint import lint_repository
 from toolkit.repository.pipeline import add_pipeline
+from toolkit.repository.read import RepositoryEntry
 from toolkit.tensor import tensor_from_text
 from toolkit.workflow.runs import Progress
 from toolkit.workflow.variants import build_variants
@@ -142,7 +144,10 @@ def build_repository(poc: Poc, run: Path, folders: Mapping[str, Path], progress:
     Raises RepositoryError when the linter finds an error.
     """
     digests = {name: _digest_of_folder(folder) for name, folder in folders.items()}
+    own = {name: folder for name in poc.file.steps if (folder := poc.own_files_of(name))}
+    files = {name: digest_of_files(folder, files_below(folder)) for name, folder in own.items()}
     inputs = {"artifacts": digests, "models": poc.file.models, "steps": poc.file.steps, "pipeline": poc.file.pipeline}
+    inputs |= {"files": files} if files else {}
 
     def do(folder: Path) -> None:
         progress("writing the model repository")
@@ -162,26 +167,35 @@ def fill_repository(
     folders: Mapping[str, Path],
     *,
     chosen: Mapping[str, Mapping[str, Any]] | None = None,
+    keep_versions: bool = False,
 ) -> None:
-    """Write every entry of a PoC into `repository`, with the chosen configuration laid over poc.yaml's."""
+    """Write every entry of a PoC into `repository`, with the chosen configuration laid over poc.yaml's.
+
+    With `keep_versions` an entry that is there keeps what it has, so that one can go back, unless clients would have to
+    ask it otherwise now.
+    """
     overlay = chosen or {}
     for name, spec in poc.file.models.items():
         config = merged(spec.config, overlay.get(name, {}))
         variants = _variants(name, folders, config if chosen is not None else None)
-        add_artifact(
-            repository, folders[name], name=name, config=config, labels=spec.labels, replace=True, variants=variants
-        )
+        add = partial(add_artifact, repository, folders[name], labels=spec.labels, variants=variants)
+        _put(partial(add, name=name, config=config), keep_versions)
     for name, step_spec in poc.file.steps.items():
         config = merged(step_spec.config, overlay.get(name, {}))
         parameters = config.pop("parameters", {})
-        add_step(
-            repository,
-            step_spec.step,
-            name=name,
-            parameters=parameters,
-            config=config,
-            files=folders[step_spec.files] if step_spec.files else None,
-            replace=True,
-        )
+        files = poc.own_files_of(name) or (folders[step_spec.files] if step_spec.files else None)
+        step_added = partial(add_step, repository, step_spec.step, parameters=parameters, files=files)
+        _put(partial(step_added, name=name, config=config), keep_versions)
     if poc.file.pipeline is not None:
         add_pipeline(repository, poc.file.pipeline, replace=True)
+
+
+def _put(add: Callable[..., RepositoryEntry], keep_versions: bool) -> None:
+    """Add an entry as a new version where that can be, else in place of the one that is there."""
+    if not keep_versions:
+        add(replace=True)
+        return
+    try:
+        add(new_version=True)
+    except RepositoryError:  # another signature; what else can be wrong is wrong with the replacement as well
+        add(replace=True)

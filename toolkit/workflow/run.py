@@ -182,4 +182,4 @@ def _deliver(
         deploy_run(run, run / "deploy", replace=True)
     if publish is not None:
         progress(f"publishing to {publish}")
-        fill_repository(poc, publish, folders, chosen=chosen)
+        fill_repository(poc, publish, folders, chosen=chosen, keep_versions=True)
