@@ -113,6 +113,27 @@ def test_a_push_that_was_cut_off_goes_on(tmp_path: Path, models: Path) -> None:
     assert lock_at(tmp_path / "there")["complete"] is True
 
 
+def test_after_a_rollback_at_the_destination_a_push_still_works(tmp_path: Path, models: Path) -> None:
+    there = tmp_path / "there"
+    first = push(models, str(there))
+    assert roll_back(there, "scorer").version == 1
+    assert lint_repository(there) == ()
+    again = push(models, str(there))
+    assert (again.sha256, again.removed) == (first.sha256, 3)
+    assert {e.name: e.version for e in read_entries(there)}["scorer"] == 2
+    assert set(content(there)) - set(content(models)) == {
+        "SHA256SUMS",
+        "bundle.lock.json",
+        "README-rollback.md",
+        "photo/1/.keep",
+    }
+
+
+def test_the_notes_of_a_first_push_have_nothing_to_go_back_to(tmp_path: Path, scorer: RepositoryEntry) -> None:
+    push(scorer.path.parent, str(tmp_path / "there"))
+    assert "There is no state before this one." in (tmp_path / "there" / "README-rollback.md").read_text()
+
+
 def test_what_was_damaged_there_is_sent_again(tmp_path: Path, models: Path) -> None:
     push(models, str(tmp_path / "there"))
     (tmp_path / "there" / "scorer" / "1" / "model.onnx").write_bytes(b"bit rot")

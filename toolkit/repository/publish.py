@@ -95,7 +95,9 @@ def _check_place(repository: Path, name: str, replace: bool) -> None:
     if repository.exists():
         entry_folders(repository)
     if (repository / name).exists() and not replace:
-        raise RepositoryError(f"{repository / name} exists already", mend="add --replace, or give another --name")
+        raise RepositoryError(
+            f"{repository / name} exists already", mend="add --new-version or --replace, or give another --name"
+        )
 
 
 def _swap(work: Path, place: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from toolkit.errors import EnvironmentProblem, RepositoryError
+from toolkit.repository.history import DESCRIPTION
 from toolkit.repository.publish import CHECKSUMS_FILE, LOCK_FILE
 from toolkit.repository.push.destination import Destination, Folder
 from toolkit.repository.push.lock import (
@@ -27,7 +28,7 @@ def push_files(plan: Plan, destination: Destination) -> Delivery:
     destination.write(LOCK_FILE, lock_json(lock_of(plan, earlier, complete=False)))
     sent = [file for file in plan.files if _sent(destination, file, there)]
     ours = {file.name for file in plan.files}
-    left = sorted(set(earlier.files if earlier else ()) & there - ours)
+    left = sorted(_delivered(earlier, there) & there - ours)
     for name in left:
         destination.remove(name)
     lock = lock_of(plan, earlier, complete=True)
@@ -50,7 +51,7 @@ def _earlier(destination: Destination, there: set[str]) -> PushLock | None:
     """The lock of the push before. Raises RepositoryError where files lie that no push of ours brought."""
     if LOCK_FILE in there:
         lock = lock_from_json(destination.read(LOCK_FILE), destination.where)
-        strangers = there - set(lock.files) - set(OWN_FILES)
+        strangers = there - _delivered(lock, there) - set(OWN_FILES)
         if not strangers:
             return lock
         what = f"holds '{min(strangers)}', which no push brought"
@@ -59,6 +60,12 @@ def _earlier(destination: Destination, there: set[str]) -> PushLock | None:
     else:
         return None
     raise RepositoryError(f"{destination.where} {what}", mend="name an empty destination, or move that away")
+
+
+def _delivered(lock: PushLock | None, there: set[str]) -> set[str]:
+    """What pushes brought there, and what a rollback at the destination itself kept of a version's description."""
+    described = {name for name in there if DESCRIPTION in name.split("/")}
+    return described | set(lock.files) if lock else set()
 
 
 def _sent(destination: Destination, file: Planned, there: set[str]) -> bool:

@@ -125,7 +125,7 @@ def notes(lock: PushLock, destination: str, *, back: str) -> bytes:
         "",
         "## To go back",
         "",
-        back,
+        back if before or any(len(e.versions) > 1 for e in lock.entries) else "There is no state before this one.",
     ]
     if went:
         names = ", ".join(sorted(went))

@@ -180,7 +180,7 @@ def _index(manifests: list[dict[str, Any]], newest: dict[str, Any], tags: tuple[
 
 
 def _back(lock: PushLock, folder: Path, tag: str) -> str:
-    if not lock.previous_sha256:
-        return "There is no state before this one."
-    source = f"oci:{folder}:{lock.previous_sha256[:12]}"
-    return f"Copy the image of the state before, for example\n\n    skopeo copy {source} docker://REGISTRY/NAME:{tag}"
+    before = lock.previous_sha256[:12]
+    if not before:
+        return "There is no image of the state before."
+    return f"Copy that image, for example\n\n    skopeo copy oci:{folder}:{before} docker://REGISTRY/NAME:{tag}"
