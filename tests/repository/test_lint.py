@@ -304,6 +304,7 @@ PLANTED: tuple[tuple[str, Callable[[Path], None], str], ...] = (
     ("TR063", edited("photo", *STEP_VERSION), "version 2 of scorer; served are [1]"),
     ("TR064", added("scorer", DECOUPLED), "its model scorer is decoupled"),
     ("TR065", two_streams, "step[2] join takes tensors that originate from step[0] one and step[1] two"),
+    ("TR066", edited("decode", "dims: [1, 2, 2]", "dims: [1, -1, 2]"), "PIXELS has shape [-1, 1, -1, 2], scorer.IMAGE"),
     ("TR071", written("scorer/1/model.onnx", ""), "1/model.onnx is empty"),
     (
         "TR071",

@@ -139,16 +139,36 @@ def _closure_problems(
 def _type_problems(
     config: ModelConfig, takers: Mapping[str, list[Port]], makers: Mapping[str, list[Port]]
 ) -> Iterator[str]:
-    own = [Port(step=-1, tensor=t, model=config) for t in config.input]
-    sources = {p.tensor.name: p for p in own} | {name: who[0] for name, who in makers.items()}
-    pairs = [(sources[n], taker) for n, who in takers.items() if n in sources for taker in who]
-    ends = [Port(step=-1, tensor=t, model=config) for t in config.output]
-    pairs += [(makers[p.tensor.name][0], p) for p in ends if p.tensor.name in makers]
-    for source, sink in pairs:
+    for source, sink in _wires(config, takers, makers):
         if source.tensor.data_type != sink.tensor.data_type:
             yield f"{source.label} is {source.tensor.data_type}, {sink.label} is {sink.tensor.data_type}"
         elif not _shapes_agree(source.shape, sink.shape):
             yield f"{source.label} has shape {list(source.shape)}, {sink.label} has {list(sink.shape)}"
+
+
+def _wires(
+    config: ModelConfig, takers: Mapping[str, list[Port]], makers: Mapping[str, list[Port]]
+) -> list[tuple[Port, Port]]:
+    """Where each tensor comes from and goes to, the ensemble's own inputs and outputs among them."""
+    own = [Port(step=-1, tensor=t, model=config) for t in config.input]
+    sources = {p.tensor.name: p for p in own} | {name: who[0] for name, who in makers.items()}
+    pairs = [(sources[n], taker) for n, who in takers.items() if n in sources for taker in who]
+    ends = [Port(step=-1, tensor=t, model=config) for t in config.output]
+    return pairs + [(makers[p.tensor.name][0], p) for p in ends if p.tensor.name in makers]
+
+
+def fixed_lengths(config: ModelConfig, models: Mapping[str, ModelConfig]) -> tuple[str, ...]:
+    """Where a tensor of free length goes into a model that takes one length: one sentence each."""
+    if config.ensemble_scheduling is None:
+        return ()
+    takers, makers = ports(config.ensemble_scheduling, models)
+    return tuple(
+        f"{source.label} has shape {list(source.shape)}, {sink.label} takes {list(sink.shape)}"
+        for source, sink in _wires(config, takers, makers)
+        if sink.step >= 0
+        and _shapes_agree(source.shape, sink.shape)
+        and any(a == -1 != b for a, b in zip(source.shape[1:], sink.shape[1:], strict=True))
+    )
 
 
 def _order_problems(takers: Mapping[str, list[Port]], makers: Mapping[str, list[Port]]) -> Iterator[str]:

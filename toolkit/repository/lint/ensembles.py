@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from toolkit.repository.ensemble import composing_models, decoupled_origins, ensemble_problems
+from toolkit.repository.ensemble import composing_models, decoupled_origins, ensemble_problems, fixed_lengths
 from toolkit.repository.lint.rule import rule
 from toolkit.repository.lint.subject import Subject
 
@@ -101,7 +101,18 @@ def several_decoupled_origins(subject: Subject) -> Iterator[str]:
             yield f"{name} takes tensors that originate from {' and '.join(sorted(origins))}"
 
 
+@rule(
+    "TR066",
+    "warning",
+    "Triton compares free lengths at every request only: of all lengths but one, requests fail.",
+    "export the model with that axis named, or make the step before give one length (padding: max)",
+)
+def length_of_one_kind(subject: Subject) -> Iterator[str]:
+    yield from fixed_lengths(subject.config, subject.models)
+
+
 RULES = (
+    length_of_one_kind,
     open_ensemble,
     impossible_ensemble,
     circular_ensembles,
