@@ -65,8 +65,8 @@ def add_artifact(
 
     `config` is a partial ModelConfig laid over ours. `labels` name the classes of every output that has as many values
     per row. The repository is made when it is absent. An entry that exists is refused; `replace` puts the new one in
-    its place, `new_version` adds a version beside those that are there, which can be served again
-    (`history.roll_back`), unless it is the same. Raises RepositoryError for an existing entry, a foreign folder, another format, labels that
+    its place, `new_version` adds a version beside those that are there, unless it is the same, and one can go back
+    (`history.roll_back`). Raises RepositoryError for an existing entry, a foreign folder, another format, labels that
     fit no output, a version with another signature and an artifact whose parity failed; ConfigurationError for a bad
     `config`.
     """
