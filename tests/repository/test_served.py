@@ -171,7 +171,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     add_pipeline(place, Pipeline(name="scored", steps=steps))
     add_artifact(place, columns(made))
-    add_artifact(place, linear(folder / "retrained"), config={"max_batch_size": 4}, new_version=True)
+    cpu = {"instance_group": [{"count": 1, "kind": "KIND_CPU"}]}
+    add_artifact(place, linear(folder / "retrained"), config=cpu, new_version=True)
     return place
 
 
