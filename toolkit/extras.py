@@ -10,6 +10,7 @@ from toolkit.errors import MissingDependency
 #: import name -> the extra of pyproject.toml that brings it.
 EXTRA_OF = {
     "altair": "report",
+    "catboost": "boosting",
     "cuvs": "cuvs",
     "docker": "docker",
     "faiss": "recsys",
@@ -17,7 +18,10 @@ EXTRA_OF = {
     "h5py": "recsys",
     "pyarrow": "recsys",
     "ipywidgets": "workshop",
+    "joblib": "sklearn",
+    "lightgbm": "boosting",
     "mlperf_loadgen": "loadgen",
+    "onnxmltools": "boosting",
     "onnxruntime": "cpu",
     "onnxruntime_genai": "llm",
     "onnxscript": "pytorch",
@@ -25,12 +29,16 @@ EXTRA_OF = {
     "PIL": "vision",
     "pynvml": "gpu",
     "pytriton": "embedded",
+    "pandas": "sklearn",
+    "skl2onnx": "sklearn",
     "sklearn": "sklearn",
+    "skops": "sklearn",
     "tensorrt": "tensorrt",
     "tokenizers": "huggingface",
     "torch": "pytorch",
     "transformers": "huggingface",
     "vl_convert": "report",
+    "xgboost": "boosting",
 }
 
 

@@ -94,7 +94,7 @@ def test_inspection_of_a_trusted_pickle(tmp_path):
     torch.save(torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU()), tmp_path / "model.pt")
     source = source_from_path(str(tmp_path / "model.pt"), trust=True)
     found = inspect_model(source, (tensor_from_text("input:float32:batch,4"),))
-    assert (found.framework, found.parameters, found.size_bytes, found.opset) == ("pytorch", 15, 60, None)
+    assert (found.framework, found.parameters, found.size_bytes, found.opset) == ("torch-pickle", 15, 60, None)
     assert found.operators == {"Linear": 1, "ReLU": 1}
     assert found.signature and found.signature.outputs[0].shape == ("batch", 3)
     assert "can run any code" in found.unsafe[0]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from toolkit.errors import ModelRefused
-from toolkit.models.pytorch import load_pytorch
+from toolkit.models.pytorch import load_pytorch, load_torch_pickle
 from toolkit.models.source import Source, source_from_path
 
 
@@ -56,15 +56,15 @@ def test_the_nearest_factory_is_the_mend(tmp_path):
 
 def pickled(tmp_path, value):
     torch.save(value, tmp_path / "model.pt")
-    return Source(path=tmp_path / "model.pt", entry=None, framework="pytorch", sha256="", trusted=True)
+    return Source(path=tmp_path / "model.pt", entry=None, framework="torch-pickle", sha256="", trusted=True)
 
 
 def test_a_trusted_module_is_unpickled(tmp_path):
-    assert load_pytorch(pickled(tmp_path, torch.nn.Linear(2, 3))).module.out_features == 3
+    assert load_torch_pickle(pickled(tmp_path, torch.nn.Linear(2, 3))).module.out_features == 3
 
 
 def test_a_trusted_pickle_of_something_else_is_refused(tmp_path):
     with pytest.raises(ModelRefused, match="a state_dict"):
-        load_pytorch(pickled(tmp_path, {"weights": pickle.dumps(os.getcwd)}))
+        load_torch_pickle(pickled(tmp_path, {"weights": pickle.dumps(os.getcwd)}))
     with pytest.raises(ModelRefused, match="is a list"):
-        load_pytorch(pickled(tmp_path, [1]))
+        load_torch_pickle(pickled(tmp_path, [1]))

@@ -14,6 +14,7 @@ from typing import Any
 
 from toolkit.export.process import Progress, run_worker
 from toolkit.export.spec import LOG_FILE, REQUEST_FILE, ExportSpec, WorkerRequest
+from toolkit.models.formats import FORMATS
 from toolkit.models.onnx import check_onnx, count_weights, external_files, opset_of, read_onnx, signature_from_onnx
 from toolkit.models.source import Source
 from toolkit.records import from_data
@@ -84,7 +85,13 @@ def _inspect_pytorch(source: Source, spec: ExportSpec, progress: Progress | None
     request = WorkerRequest(action="inspect", source=source, spec=spec)
     with tempfile.TemporaryDirectory(prefix="toolkit-inspect-") as folder:
         found = run_worker(request, Path(folder) / REQUEST_FILE, Path(folder) / LOG_FILE, progress)
-    what = "unpickled, which can run any code hidden in it" if source.entry is None else "Python code, which is run"
-    unsafe = [] if source.framework == "huggingface" else [f"{source.path} is {what}"]
-    common = {"framework": source.framework, "opset": None, "unsafe": unsafe}
+    common = {"framework": source.framework, "opset": None, "unsafe": list(dangers_of(source))}
     return from_data(Inspection, found | common, str(source.path))
+
+
+def dangers_of(source: Source) -> tuple[str, ...]:
+    """What opening a source can do to this machine; empty for formats of pure data."""
+    kind = FORMATS[source.framework]
+    if source.entry is not None:
+        return (f"{source.path} is Python code, which is run",)
+    return (f"{source.path} is {kind.title}: opening it {kind.danger}",) if kind.danger else ()

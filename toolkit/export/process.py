@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from typing import Any
 from toolkit import errors
 from toolkit.errors import ExportFailed, ToolkitError
 from toolkit.export.spec import WorkerRequest
+from toolkit.models.source import is_confined
 from toolkit.records import write_json, writing
 
 Progress = Callable[[str], None]
@@ -32,8 +35,10 @@ _LAST_LINES = 12
 def run_worker(request: WorkerRequest, request_file: Path, log: Path, progress: Progress | None = None) -> Any:
     """Write `request_file`, serve it in a worker with this file's folder as output, and return the worker's answer.
 
-    Raises the worker's own ToolkitError, and ExportFailed with the end of `log` when it died otherwise.
+    Raises the worker's own ToolkitError, and ExportFailed with the end of `log` when it died otherwise, or when it
+    opens code from a data file and takes longer than the request's limit.
     """
+    deadline = time.monotonic() + request.limits.time_s if is_confined(request.source) else math.inf
     write_json(request_file, request.relative_to(request_file.parent))
     ours, theirs = socket.socketpair()
     command = [sys.executable, "-Bu", "-m", "toolkit.export.worker", str(request_file)]
@@ -50,20 +55,28 @@ def run_worker(request: WorkerRequest, request_file: Path, log: Path, progress: 
                 process_group=0,
             )
         try:
-            last = _follow(worker, ours, progress)
+            last = _follow(worker, ours, progress, deadline)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(worker.pid, signal.SIGKILL)
             worker.wait()
+    if time.monotonic() > deadline:
+        raise ExportFailed(
+            f"{request.source.path}: opening and exporting it took longer than {request.limits.time_s:g} s,"
+            " the limit for code that comes in a data file",
+            mend=f"read {log} for what it was doing",
+        )
     return _answer(last, worker.returncode, log)
 
 
-def _follow(worker: subprocess.Popen[bytes], channel: socket.socket, progress: Progress | None) -> dict[str, Any]:
-    """Pass phases on until the worker is gone; the last message is its result or its failure."""
+def _follow(
+    worker: subprocess.Popen[bytes], channel: socket.socket, progress: Progress | None, deadline: float
+) -> dict[str, Any]:
+    """Pass phases on until the worker is gone or late; the last message is its result or its failure."""
     channel.settimeout(_POLL_S)
     last: dict[str, Any] = {}
     buffer = b""
-    while True:
+    while time.monotonic() < deadline:
         has_ended = worker.poll() is not None
         try:
             received = channel.recv(65536)
@@ -79,6 +92,7 @@ def _follow(worker: subprocess.Popen[bytes], channel: socket.socket, progress: P
         if not received and not has_ended:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 worker.wait(_POLL_S)
+    return last
 
 
 def _answer(last: dict[str, Any], code: int, log: Path) -> Any:

@@ -30,8 +30,10 @@ from toolkit.export.spec import (
     WorkerRequest,
 )
 from toolkit.export.torch_onnx import export_program, module_outputs, save_program
+from toolkit.export.torchscript_onnx import export_script
 from toolkit.models.code import customer_code
-from toolkit.models.pytorch import ModelFile, load_pytorch
+from toolkit.models.module import load_module
+from toolkit.models.pytorch import ModelFile
 from toolkit.records import write_json
 from toolkit.tensor import BATCH, Signature, TensorSpec, dtype_from_numpy
 
@@ -40,9 +42,9 @@ def export_pytorch(request: WorkerRequest, folder: Path, say: Callable[[str], No
     """Write model.onnx, samples.npz, reference.npz and the held-out files; return the inputs' specs."""
     path, spec = request.source.path, request.spec
     say("loading the model")
-    model = load_pytorch(request.source, seed=spec.seed, arguments=spec.arguments)
+    model = load_module(request.source, seed=spec.seed, arguments=spec.arguments)
     samples = _samples(request, model)
-    inputs = input_specs(samples, spec.inputs)
+    inputs = input_specs(samples, _declared(request, model))
     _check_batch_axes(inputs)
     say(f"running the original on {_rows(samples)} samples")
     reference = reference_by_row(model, path, samples)
@@ -58,22 +60,23 @@ def export_pytorch(request: WorkerRequest, folder: Path, say: Callable[[str], No
         _write_held_out(model, path, folder, samples, say)
     say("exporting to ONNX")
     rows = {name: torch.from_numpy(array) for name, array in two.items()}
-    program = export_program(model, path, inputs, rows, tuple(reference), spec.opset)
-    facts = ReferenceFacts(
-        noise=noise,
-        origin=origin_of(spec, model.sample_inputs is not None),
-        notes=(*notes, *lengths),
-        modules=module_outputs(program),
-    )
+    if request.source.framework == "torchscript":
+        export_script(model, folder / MODEL_FILE, inputs, rows, tuple(reference), spec.opset)
+        modules: dict[str, str] = {}
+    else:
+        program = export_program(model, path, inputs, rows, tuple(reference), spec.opset)
+        modules = module_outputs(program)
+        save_program(program, folder / MODEL_FILE)
+    origin = origin_of(spec, model.sample_inputs is not None)
+    facts = ReferenceFacts(noise=noise, origin=origin, notes=(*notes, *lengths), modules=modules)
     write_json(folder / FACTS_FILE, facts)
-    save_program(program, folder / MODEL_FILE)
     return inputs
 
 
 def inspect_pytorch(request: WorkerRequest, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """The figures of a model without exporting it; a signature only where samples can be had. Writes nothing."""
     say("loading the model")
-    model = load_pytorch(request.source, seed=request.spec.seed, arguments=request.spec.arguments)
+    model = load_module(request.source, seed=request.spec.seed, arguments=request.spec.arguments)
     parameters = list(model.module.parameters())
     tensors = [*parameters, *model.module.buffers()]
     leaves = (module for module in model.module.modules() if not any(module.children()))
@@ -97,14 +100,19 @@ def _signature(request: WorkerRequest, model: ModelFile) -> tuple[Signature | No
         TensorSpec(name=name, dtype=dtype_from_numpy(array.dtype).name, shape=(BATCH, *array.shape[1:]))
         for name, array in reference.items()
     )
-    return Signature(inputs=input_specs(samples, request.spec.inputs), outputs=tuple(outputs)), ""
+    return Signature(inputs=input_specs(samples, _declared(request, model)), outputs=tuple(outputs)), ""
 
 
 def _samples(request: WorkerRequest, model: ModelFile) -> dict[str, Array]:
     spec, path = request.spec, request.source.path
     sample = model.sample_inputs
     offered = partial(_offered, sample, path, spec.seed, spec.sample_count) if sample else None
-    return samples_for(spec, spec.inputs, forward_arguments(model.module), offered)
+    return samples_for(spec, _declared(request, model), forward_arguments(model.module), offered)
+
+
+def _declared(request: WorkerRequest, model: ModelFile) -> tuple[TensorSpec, ...]:
+    """The inputs as the user gave them, else as the format itself says."""
+    return request.spec.inputs or model.inputs
 
 
 def _offered(sample_inputs: Callable[[int, int], Any], path: Path, seed: int, count: int) -> Any:

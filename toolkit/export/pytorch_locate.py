@@ -20,7 +20,8 @@ from toolkit.export.locate import modules_that_differ
 from toolkit.export.pytorch_run import answers_of
 from toolkit.export.spec import FACTS_FILE, MODEL_FILE, SAMPLES_FILE, ReferenceFacts, WorkerRequest
 from toolkit.models.code import customer_code
-from toolkit.models.pytorch import ModelFile, load_pytorch
+from toolkit.models.module import load_module
+from toolkit.models.pytorch import ModelFile
 from toolkit.records import read_json
 
 Array = np.ndarray[Any, Any]
@@ -32,7 +33,7 @@ def locate_module(request: WorkerRequest, folder: Path, say: Callable[[str], Non
     say("looking for the first module that differs")
     facts = read_json(folder / FACTS_FILE, ReferenceFacts)
     row = {n: a[request.row : request.row + 1] for n, a in read_arrays(folder / SAMPLES_FILE).items()}
-    model = load_pytorch(source, seed=spec.seed, arguments=spec.arguments)
+    model = load_module(source, seed=spec.seed, arguments=spec.arguments)
     with customer_code(source.path, "forward() on one row", ExportFailed):
         rounded = _outputs_by_module(model, row)
     exact = _in_float64(model, source.path, row) or rounded

@@ -16,6 +16,7 @@ import numpy as np
 from toolkit.errors import ExportFailed, UsageError
 from toolkit.export.arrays import read_arrays
 from toolkit.export.labelled import without_label
+from toolkit.export.sample_files import has_pictures, read_csv, read_pictures
 from toolkit.export.spec import ExportSpec
 from toolkit.tensor import BATCH, TensorSpec, dtype_from_name, dtype_from_numpy, random_tensor
 
@@ -35,15 +36,21 @@ class Arguments:
 
 
 def samples_for(
-    spec: ExportSpec, declared: tuple[TensorSpec, ...], arguments: Arguments, offered: Callable[[], Any] | None
+    spec: ExportSpec,
+    declared: tuple[TensorSpec, ...],
+    arguments: Arguments,
+    offered: Callable[[], Any] | None,
+    feature_names: tuple[str, ...] = (),
 ) -> dict[str, Array]:
     """At most `sample_count` rows in the order of `arguments`: from `spec.samples`, else `offered`, else at random.
 
+    `feature_names` are the columns of a table that make up the only input, in order.
     Raises ExportFailed when they do not fit the model, UsageError when a file of them cannot be used.
     """
     if spec.samples is not None:
         origin = str(spec.samples)
-        arrays = without_label(read_samples(spec.samples, declared, arguments), arguments.accepted)
+        read = read_samples(spec.samples, declared, arguments, feature_names)
+        arrays = without_label(read, arguments.accepted)
     elif offered is not None:
         origin, arrays = "sample_inputs()", offered()
     elif declared:
@@ -91,14 +98,20 @@ def _random_mask(tensor: TensorSpec, sizes: Mapping[str, int], seed: int) -> Arr
     return result
 
 
-def read_samples(path: Path, declared: tuple[TensorSpec, ...], arguments: Arguments) -> dict[str, Array]:
-    """An .npz by input name, an .npy for the only input, or a folder of NAME.npy files."""
+def read_samples(
+    path: Path, declared: tuple[TensorSpec, ...], arguments: Arguments, feature_names: tuple[str, ...] = ()
+) -> dict[str, Array]:
+    """An .npz by input name, an .npy for the only input, a folder of NAME.npy files or of pictures, or a .csv."""
+    if path.is_dir() and has_pictures(path):
+        return read_pictures(path, declared)
+    if path.suffix == ".csv":
+        return read_csv(path, declared, feature_names)
     if path.is_dir():
         return {file.stem: _read_array(file) for file in sorted(path.glob("*.npy"))}
     if path.suffix == ".npz":
         return read_arrays(path)
     if path.suffix != ".npy":
-        raise UsageError(f"--samples {path} is none of .npz, .npy or a folder of .npy files")
+        raise UsageError(f"--samples {path} is none of .npz, .npy, .csv, or a folder of .npy files or pictures")
     names = tuple(tensor.name for tensor in declared) or arguments.required
     if len(names) != 1:
         raise UsageError(

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from toolkit.artifact import FILE as ARTIFACT_FILE
 from toolkit.errors import UsageError
+from toolkit.export.confinement import Limits
 from toolkit.export.noise import Noise
 from toolkit.export.parity import Tolerance
 from toolkit.models.language_model import LANGUAGE_MODEL_COMPANIONS, LANGUAGE_MODEL_FILE
@@ -115,7 +116,7 @@ class WorkerRequest:
     """What `python -m toolkit.export.worker` reads. Its paths are relative to the folder of the request.
 
     `row` is the sample on which `locate` looks for the first module that differs. `folders` are handed to the function
-    that makes `arrays`, by the names of its arguments.
+    that makes `arrays`, by the names of its arguments. `limits` count where the source is of a kind that can hide code.
     """
 
     action: Literal["export", "inspect", "arrays", "locate", "convert"]
@@ -123,6 +124,7 @@ class WorkerRequest:
     spec: ExportSpec = field(default_factory=ExportSpec)
     row: int = 0
     folders: dict[str, Path] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
 
     def relative_to(self, folder: Path) -> WorkerRequest:
         """The request with paths as seen from `folder`, so that both can be moved together."""
@@ -134,7 +136,8 @@ class WorkerRequest:
 
     def _with_paths(self, moved: Callable[[Path], Path]) -> WorkerRequest:
         samples = None if self.spec.samples is None else moved(self.spec.samples)
-        source = replace(self.source, path=moved(self.source.path))
+        weights = None if self.source.weights is None else moved(self.source.weights)
+        source = replace(self.source, path=moved(self.source.path), weights=weights)
         folders = {name: moved(path) for name, path in self.folders.items()}
         return replace(self, source=source, spec=replace(self.spec, samples=samples), folders=folders)
 

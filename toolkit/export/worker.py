@@ -24,9 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ToolkitError
+from toolkit.export.confinement import confine
 from toolkit.export.spec import WorkerRequest
 from toolkit.extras import require
+from toolkit.models.formats import FORMATS
 from toolkit.models.made_folder import made_folder, returns_path
+from toolkit.models.source import is_confined
 from toolkit.records import read_json, to_data
 
 Say = Callable[[str], None]
@@ -39,9 +42,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--channel", type=int)
     options = parser.parse_args(arguments)
+    request = read_json(options.request, WorkerRequest).resolved_from(options.request.parent)
+    # Before any thread starts: a namespace is left by the whole process only while it has one.
+    remark = confine(request.limits) if is_confined(request.source) else ""
     send = _printed if options.channel is None else _tethered(socket.socket(fileno=options.channel))
     try:
-        request = read_json(options.request, WorkerRequest).resolved_from(options.request.parent)
+        if remark:
+            send({"phase": remark})
+            sys.stderr.write(f"{remark}\n")
         result = serve(request, options.folder or options.request.parent, lambda phase: send({"phase": phase}))
     except ToolkitError as err:
         traceback.print_exc()
@@ -61,29 +69,39 @@ def serve(request: WorkerRequest, folder: Path, say: Say) -> Any:
         from toolkit.export.precision import convert_precision
 
         return convert_precision(request, folder, say)
-    if request.action == "locate" and request.source.framework != "pytorch":
-        return ""  # only PyTorch's modules can be looked into
-    if request.source.framework == "onnx":
-        from toolkit.export.onnx_export import export_onnx
-
-        return export_onnx(request, folder, say)
-    require("torch")
-    require("onnxscript")
+    for name in FORMATS[request.source.framework].needs:
+        require(name)
     if returns_path(request.source):
         request = replace(request, source=made_folder(request.source, arguments=request.spec.arguments))
-    if request.source.task == "causal-lm":
+    if request.source.task == "causal-lm" and request.action != "locate":
         from toolkit.export.language_model import export_language_model, inspect_language_model
 
         serve_folder = export_language_model if request.action == "export" else inspect_language_model
         return serve_folder(request, folder, say)
-    from toolkit.export.pytorch_export import export_pytorch, inspect_pytorch
-
+    framework = request.source.framework
     if request.action == "locate":
+        if "torch" not in FORMATS[framework].needs or framework == "torchscript":
+            return ""  # only PyTorch's modules can be looked into
         from toolkit.export.pytorch_locate import locate_module
 
         return locate_module(request, folder, say)
-    action = export_pytorch if request.action == "export" else inspect_pytorch
-    return action(request, folder, say)
+    export, inspect = _actions(framework)
+    return (export if request.action == "export" else inspect)(request, folder, say)
+
+
+def _actions(framework: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What exports and what inspects the models of a framework."""
+    if framework == "onnx":
+        from toolkit.export.onnx_export import export_onnx
+
+        return export_onnx, export_onnx
+    if framework in ("skops", "pickle", "xgboost", "lightgbm", "catboost"):
+        from toolkit.export.tabular_export import export_tabular, inspect_tabular
+
+        return export_tabular, inspect_tabular
+    from toolkit.export.pytorch_export import export_pytorch, inspect_pytorch
+
+    return export_pytorch, inspect_pytorch
 
 
 def _printed(message: dict[str, Any]) -> None:

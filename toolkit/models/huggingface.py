@@ -19,8 +19,18 @@ TOKENIZER_FILE = "tokenizer.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 
-#: A task by our name -> transformers' mapping from model type to architecture.
-MAPPING_OF_TASK = {"causal-lm": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"}
+#: A task by our name -> transformers' mapping from model type to architecture. An architecture is in several of them:
+#: the first counts, and the bare models come last.
+MAPPING_OF_TASK = {
+    "causal-lm": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
+    "image-classification": "MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES",
+    "object-detection": "MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES",
+    "text-classification": "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
+    "token-classification": "MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES",
+    "question-answering": "MODEL_FOR_QUESTION_ANSWERING_MAPPING_NAMES",
+    "speech-encoder": "MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES",
+    "feature-extraction": "MODEL_MAPPING_NAMES",
+}
 
 #: A tokenizer may know fewer tokens than the model has rows for (rows are padded), but not fewer than this share.
 LEAST_KNOWN_SHARE = 0.5

@@ -1,6 +1,7 @@
 """A Source: the customer's model as data. Nothing here executes or unpickles anything.
 
-In: a path, or `path/to/file.py:factory`. Out: a Source, or ModelRefused with the reason and the mend.
+In: a path, `path/to/file.py:factory`, or `file.py:factory+weights.safetensors`. Out: a Source, or ModelRefused with the
+reason and the mend.
 """
 
 from __future__ import annotations
@@ -8,16 +9,18 @@ from __future__ import annotations
 import difflib
 import pickletools
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.errors import ModelRefused
-from toolkit.models.huggingface import check_folder, is_huggingface, source_files, task_of
+from toolkit.models.formats import FORMATS, check_start, format_of
+from toolkit.models.huggingface import check_folder, source_files, task_of
+from toolkit.models.keras_file import check_keras
 from toolkit.models.onnx import check_onnx, external_files, read_onnx
-from toolkit.records import digest_of_file, digest_of_files, digest_of_value
+from toolkit.records import digest_of_file, digest_of_files, digest_of_value, files_below
 
 DEFAULT_ENTRY = "load_model"
-PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".bin")
 
 #: What a saved state_dict refers to, and nothing else: containers, and the functions that rebuild a tensor.
 _STATE_DICT_GLOBALS = ("collections OrderedDict", "torch._utils _rebuild_", "torch ", "torch.storage ")
@@ -27,7 +30,8 @@ _STATE_DICT_GLOBALS = ("collections OrderedDict", "torch._utils _rebuild_", "tor
 class Source:
     """A model that can be loaded by the worker. `entry` is the factory's name for a `.py` file, else None.
 
-    `task` is what a Hugging Face folder is for ("causal-lm"), and empty for the others, which do not tell.
+    `framework` is the name of its Format. `weights` is a state_dict to load into what the factory makes. `task` is what
+    a Hugging Face folder is for ("causal-lm"), and empty for the others, which do not tell.
     """
 
     path: Path
@@ -36,30 +40,52 @@ class Source:
     sha256: str
     trusted: bool = False
     task: str = ""
+    weights: Path | None = None
 
 
 def source_from_path(text: str, *, trust: bool = False) -> Source:
-    """The Source for a path or `file.py:factory` (`load_model` when no factory is named).
+    """The Source for a MODEL text (`load_model` when no factory is named).
 
-    Naming a `.py` file is consent to run it in the export worker; `trust` is consent to unpickle a data file there.
-    Raises ModelRefused for a path that is absent, of an unknown kind, damaged, or a pickle without `trust`.
+    Naming a `.py` file is consent to run it in the export worker; `trust` is consent to open a format that can hide
+    code there. Raises ModelRefused for a path that is absent, of an unknown kind, damaged, or unsafe without `trust`.
     """
-    path, entry = _split_entry(text)
+    path, entry, weights = split_model(text)
     if not path.exists():
         raise ModelRefused(f"{path} does not exist", mend=_nearest(path))
-    if path.is_file() and path.suffix == ".py":
-        return Source(path=path, entry=entry, framework="pytorch", sha256=_digest_of_code(path, entry), trusted=trust)
-    if path.is_file() and path.suffix == ".onnx":
-        return _onnx_source(path, trust)
-    if path.is_file() and path.suffix in PICKLES:
-        return _pickle_source(path, trust)
-    if is_huggingface(path):
+    kind = format_of(path)
+    if path.suffix == ".py":
+        return _code_source(path, entry, weights, kind.name, trust)
+    if kind.name == "huggingface":
         return huggingface_source(path)
-    raise ModelRefused(
-        f"{path} is a {'folder' if path.is_dir() else 'file'} of no kind that can be exported",
-        mend="give an .onnx file, a Hugging Face folder with a config.json,"
-        " or path/to/model.py:load_model, a function that returns a torch.nn.Module",
-    )
+    if kind.name == "onnx":
+        return _onnx_source(path, trust)
+    if kind.name == "torch-pickle" and _is_state_dict(path):
+        raise state_dict_refused(path)
+    if kind.danger and not trust:
+        raise ModelRefused(
+            f"{path} is {kind.title}: opening it {kind.danger}",
+            mend="if you trust where it came from, add --trust; it is then opened in a separate process",
+        )
+    return _data_source(path, kind.name, trust)
+
+
+def split_model(text: str) -> tuple[Path, str, Path | None]:
+    """`FILE.py[:FACTORY][+WEIGHTS]` or a path, as path, factory and weights."""
+    code, plus, weights = text.partition(".py+")
+    if plus:
+        return Path(f"{code}.py"), DEFAULT_ENTRY, Path(weights)
+    file, separator, entry = text.partition(".py:")
+    if not separator:
+        return Path(text), DEFAULT_ENTRY, None
+    entry, plus, weights = entry.partition("+")
+    return Path(f"{file}.py"), entry or DEFAULT_ENTRY, Path(weights) if plus else None
+
+
+def with_paths(text: str, moved: Callable[[Path], str]) -> str:
+    """A MODEL text with every path in it replaced by what `moved` makes of it."""
+    path, entry, weights = split_model(text)
+    factory = f":{entry}" if path.suffix == ".py" and f"{path}:" in text else ""
+    return moved(path) + factory + ("" if weights is None else f"+{moved(weights)}")
 
 
 def huggingface_source(folder: Path) -> Source:
@@ -70,17 +96,29 @@ def huggingface_source(folder: Path) -> Source:
     return Source(path=folder, entry=None, framework="huggingface", sha256=sha256, task=task)
 
 
-def _split_entry(text: str) -> tuple[Path, str]:
-    file, separator, entry = text.rpartition(":")
-    if separator and file.endswith(".py"):
-        return Path(file), entry or DEFAULT_ENTRY
-    return Path(text), DEFAULT_ENTRY
+def is_confined(source: Source) -> bool:
+    """Whether opening it can run code that nobody has named: such a worker gets no network, and limits."""
+    return bool(FORMATS[source.framework].danger)
 
 
 def _nearest(path: Path) -> str:
     names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     close = difflib.get_close_matches(path.name, names, n=1)
     return f"did you mean {path.parent / close[0]}?" if close else "give the path of a model file"
+
+
+def _code_source(path: Path, entry: str, weights: Path | None, framework: str, trust: bool) -> Source:
+    sha256 = _digest_of_code(path, entry)
+    if weights is not None:
+        if not weights.is_file():
+            raise ModelRefused(f"{weights} does not exist", mend=_nearest(weights))
+        if weights.suffix != ".safetensors" and not _is_state_dict(weights):
+            raise ModelRefused(
+                f"{weights} is neither a safetensors file nor a state_dict that torch.save wrote",
+                mend="save the weights alone: torch.save(model.state_dict(), 'weights.pt')",
+            )
+        sha256 = digest_of_value({"code": sha256, "weights": digest_of_file(weights)})
+    return Source(path=path, entry=entry, framework=framework, sha256=sha256, trusted=trust, weights=weights)
 
 
 def _digest_of_code(path: Path, entry: str) -> str:
@@ -95,23 +133,21 @@ def _onnx_source(path: Path, trust: bool) -> Source:
     return Source(path=path, entry=None, framework="onnx", sha256=sha256, trusted=trust)
 
 
-def _pickle_source(path: Path, trust: bool) -> Source:
-    if _is_state_dict(path):
-        raise state_dict_refused(path)
-    if not trust:
-        raise ModelRefused(
-            f"{path} is a pickle: opening it can run any code that is hidden in it",
-            mend="if you trust where it came from, add --trust; it is then opened in a separate process",
-        )
-    return Source(path=path, entry=None, framework="pytorch", sha256=digest_of_file(path), trusted=True)
+def _data_source(path: Path, framework: str, trust: bool) -> Source:
+    if path.is_file():
+        check_start(path, FORMATS[framework])
+    if framework == "keras":
+        check_keras(path, trust=trust)
+    sha256 = digest_of_file(path) if path.is_file() else digest_of_files(path, files_below(path))
+    return Source(path=path, entry=None, framework=framework, sha256=sha256, trusted=trust)
 
 
 def state_dict_refused(path: Path) -> ModelRefused:
     """The refusal of a file that holds weights without the model that they belong to."""
     return ModelRefused(
         f"{path} holds weights (a state_dict) and no model: the code that computes with them is missing",
-        mend="write model.py with a load_model() that builds the torch.nn.Module, loads"
-        f" torch.load('{path.name}', weights_only=True) into it and returns it; then give model.py:load_model",
+        mend="write model.py with a load_model() that builds the torch.nn.Module without them, and give"
+        f" model.py:load_model+{path}",
     )
 
 
