@@ -39,6 +39,7 @@ def _huggingface(architecture: str, config: str, **sizes: Any) -> Callable[[Path
                 module.running_mean.uniform_(-0.2, 0.2)
                 module.running_var.uniform_(0.5, 1.5)
         model.save_pretrained(folder)
+        (folder / "preprocessor_config.json").write_text('{"size": {"height": 64, "width": 48}}')
         return str(folder)
 
     return make

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.export.operation_rules import NodeShapes, Shape, flops_of
+from toolkit.export.fixed_shapes import Shape, known_shapes, with_fixed_shapes
+from toolkit.export.operation_rules import NodeShapes, flops_of
 from toolkit.models.onnx import read_onnx
 
 _VIEWS = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Shape", "Size", "Constant", "Dropout")
@@ -55,20 +56,16 @@ def count_operations(path: Path, sizes: Mapping[str, int] | None = None) -> Oper
 
 def count_in_model(model: Any, sizes: Mapping[str, int]) -> Operations:
     """As `count_operations`, of an `onnx.ModelProto`, which is left as it is."""
-    import onnx
-
-    fixed, used = _with_sizes(onnx.inliner.inline_local_functions(model), sizes)
-    inferred = onnx.shape_inference.infer_shapes(fixed, data_prop=True)
-    tensors = _Tensors(inferred.graph)
+    graph, used, computed = with_fixed_shapes(model, sizes)
+    tensors = _Tensors(graph, computed)
     flops, weights, activations = Counter[str](), 0, 0
     uncounted = []
-    for node in inferred.graph.node:
+    for node in graph.node:
         problem = _problem(node, tensors)
         counted = None if problem else flops_of(_shapes(node, tensors))
-        if problem or counted is None:
-            uncounted.append(
-                f"{node.op_type} '{node.name or node.output[0]}': {problem or 'no rule for this operator'}"
-            )
+        if counted is None:
+            reason = problem or "no rule for this operator"
+            uncounted.append(f"{node.op_type} '{node.name or node.output[0]}': {reason}")
             continue
         flops[node.op_type] += counted
         read, moved = tensors.bytes_of(node)
@@ -86,12 +83,10 @@ def count_in_model(model: Any, sizes: Mapping[str, int]) -> Operations:
 class _Tensors:
     """Shapes and element sizes by name, and which of them are weights."""
 
-    def __init__(self, graph: Any) -> None:
-        self.weights = {w.name: (tuple(w.dims), w.data_type) for w in graph.initializer}
-        values = (*graph.input, *graph.value_info, *graph.output)
-        known = {v.name: _value(v) for v in values}
+    def __init__(self, graph: Any, computed: set[str]) -> None:
         constants = {n.output[0]: _constant(n) for n in graph.node if n.op_type == "Constant"}
-        self.known: dict[str, tuple[Shape, int]] = {n: v for n, v in (known | constants).items() if v} | self.weights
+        self.known: dict[str, tuple[Shape, int]] = {n: v for n, v in constants.items() if v} | known_shapes(graph)
+        self.weights = {w.name for w in graph.initializer} - computed
 
     def shape(self, name: str) -> Shape | None:
         return self.known[name][0] if name in self.known else None
@@ -112,24 +107,6 @@ class _Tensors:
             return (taken, indices + written) if node.input[0] in self.weights else (0, taken + indices + written)
         weights = sum(self.size(name) for name in inputs if name in self.weights) + _attribute_bytes(node)
         return weights, written + sum(self.size(name) for name in inputs if name not in self.weights)
-
-
-def _with_sizes(model: Any, sizes: Mapping[str, int]) -> tuple[Any, dict[str, int]]:
-    """A copy whose inputs have lengths, with nothing inferred from before; and the lengths that were used."""
-    import onnx
-
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
-    used: dict[str, int] = {}
-    for value in fixed.graph.input:
-        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
-            if not dim.HasField("dim_value"):
-                name = dim.dim_param or f"{value.name}_{axis}"
-                used[name] = dim.dim_value = int(sizes.get(name, 1))
-    del fixed.graph.value_info[:]
-    for value in fixed.graph.output:
-        value.type.tensor_type.ClearField("shape")
-    return fixed, used
 
 
 def _problem(node: Any, tensors: _Tensors) -> str:
@@ -155,13 +132,6 @@ def _plain(value: Any) -> Any:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def _value(value: Any) -> tuple[Shape, int] | None:
-    tensor = value.type.tensor_type
-    if not tensor.HasField("shape") or any(not dim.HasField("dim_value") for dim in tensor.shape.dim):
-        return None
-    return tuple(int(dim.dim_value) for dim in tensor.shape.dim), int(tensor.elem_type)
-
-
 def _constant(node: Any) -> tuple[Shape, int] | None:
     tensors = [a.t for a in node.attribute if a.name == "value"]
     return (tuple(tensors[0].dims), int(tensors[0].data_type)) if tensors else None
@@ -180,9 +150,3 @@ def _attribute_bytes(node: Any) -> int:
     if node.domain != "ai.onnx.ml":
         return 0
     return sum(4 * (len(a.floats) + len(a.ints)) for a in node.attribute)
-
-
-def flops_table(operations: Operations) -> Iterator[tuple[str, int, float]]:
-    """Operator, its operations, and its share of them."""
-    for name, flops in operations.flops_by_operator.items():
-        yield name, flops, flops / operations.flops

@@ -32,6 +32,7 @@ def tabular_to_onnx(model: TabularModel, framework: str, opset: int, widths: Map
     made = _CONVERTERS.get(framework, _sklearn)(model, opset)
     _without_maps(made)
     _name_outputs(made, model.outputs)
+    _set_ranks(made.graph, widths)
     _set_shapes(made.graph, widths)
     made = _with_opset(made, opset)
     onnx.checker.check_model(made)
@@ -112,6 +113,20 @@ def _rename(graph: Any, old: str, new: str) -> None:
     for node in graph.node:
         for values in (node.input, node.output):
             values[:] = [new if value == old else value for value in values]
+
+
+def _set_ranks(graph: Any, widths: Mapping[str, tuple[int, ...]]) -> None:
+    """Reshape outputs of another rank than the original's: some labels come as a column."""
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    for output in graph.output:
+        wanted = widths[output.name]
+        if len(output.type.tensor_type.shape.dim) != len(wanted) + 1:
+            column, shape = f"{output.name}_as_converted", f"{output.name}_shape"
+            _rename(graph, output.name, column)
+            graph.initializer.append(numpy_helper.from_array(np.array([-1, *wanted], dtype=np.int64), shape))
+            graph.node.append(helper.make_node("Reshape", [column, shape], [output.name]))
 
 
 def _set_shapes(graph: Any, widths: Mapping[str, tuple[int, ...]]) -> None:

@@ -6,6 +6,7 @@ Code that travels with weights is never run, and weights that the folder lacks a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +54,7 @@ def load_huggingface(source: Source) -> ModelFile:
         module=checked_module(
             named_forward(model, tuple(t.name for t in inputs), outputs=OUTPUTS_OF_TASK[source.task]), str(source.path)
         ),
-        sample_inputs=_samples_of(inputs, model.config),
+        sample_inputs=_samples_of(inputs, model.config, image_size(source.path)),
         inputs=inputs,
     )
 
@@ -122,10 +123,23 @@ def _channels(config: Any) -> int:
     return int(getattr(config, "num_channels", None) or _CHANNELS)
 
 
-def _samples_of(inputs: tuple[TensorSpec, ...], config: Any) -> Callable[[int, int], dict[str, Any]]:
+def image_size(folder: Path) -> tuple[int, int]:
+    """Height and width that the folder's preprocessor makes pictures of; 224 where it does not say."""
+    file = folder / "preprocessor_config.json"
+    settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    size = settings.get("crop_size") or settings.get("size") or _IMAGE
+    if isinstance(size, int):
+        return size, size
+    edge = size.get("shortest_edge", _IMAGE)
+    return int(size.get("height", edge)), int(size.get("width", edge))
+
+
+def _samples_of(
+    inputs: tuple[TensorSpec, ...], config: Any, image: tuple[int, int]
+) -> Callable[[int, int], dict[str, Any]]:
     """`sample_inputs(seed, n)`: seeded rows in the ranges of the inputs; masks hide the end of some rows."""
     longest = int(getattr(config, "max_position_embeddings", None) or _TOKENS)
-    sizes = {"length": min(_TOKENS, longest), "height": _IMAGE, "width": _IMAGE, "samples": _AUDIO_SAMPLES}
+    sizes = {"length": min(_TOKENS, longest), "height": image[0], "width": image[1], "samples": _AUDIO_SAMPLES}
 
     def sample_inputs(seed: int, n: int) -> dict[str, Any]:
         rows = {

@@ -166,6 +166,11 @@ def _matrix_of(estimator: Any, where: str) -> tuple[TensorSpec, ...]:
     return matrix(_width(estimator))
 
 
+def _is_tree(part: Any) -> bool:
+    libraries = ("sklearn.tree", "xgboost", "lightgbm", "catboost")
+    return type(part).__module__.startswith(libraries) or hasattr(part, "tree_") or hasattr(part, "_predictors")
+
+
 def _draw(estimator: Any) -> Callable[..., dict[str, Array]]:
     return draw_matrix(_ranges(estimator), _width(estimator), missing=_takes_missing(estimator))
 
