@@ -85,7 +85,7 @@ def test_truncated_weights(folder, kept):
         source_from_path(str(folder))
 
 
-@pytest.mark.parametrize("name", ["MambaTurboForCausalLM", "LlamaModel", ""])
+@pytest.mark.parametrize("name", ["MambaTurboForCausalLM", "T5ForConditionalGeneration", ""])
 def test_an_unsupported_architecture_and_code_that_travels_along(folder, name):
     write_config(folder, architectures=[name], auto_map={"AutoModelForCausalLM": "modeling.Net"})
     (folder / "modeling.py").write_text("raise SystemExit('this must never run')")
