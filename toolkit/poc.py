@@ -20,6 +20,7 @@ from toolkit.families.family import Family
 from toolkit.index.spec import IndexSpec
 from toolkit.load.pattern import Load
 from toolkit.load.slo import Slo, slo_from_text
+from toolkit.models.source import with_paths
 from toolkit.records import SCHEMA, from_data, read_yaml
 from toolkit.repository.pipeline import Pipeline
 from toolkit.tune.decision import Candidate
@@ -210,7 +211,7 @@ class Poc:
 
     def source_of(self, model: str) -> str:
         """The MODEL text of a model, its path made absolute."""
-        return str(self.folder / self.file.models[model].source)
+        return with_paths(self.file.models[model].source, lambda path: str(self.folder / path))
 
 
 def read_poc(folder: Path, *, smoke: bool = False, settings: tuple[str, ...] = (), model: str | None = None) -> Poc:
@@ -292,9 +293,8 @@ def _with_model(file: PocFile, model: str) -> PocFile:
 
     if len(file.models) != 1:
         raise UsageError("--model needs a PoC with one model", mend="use --set models.NAME.source=MODEL")
-    path, colon, entry = model.partition(":")
     ((name, spec),) = file.models.items()
-    source = f"{Path(path).resolve()}{colon}{entry}"
+    source = with_paths(model, lambda path: str(path.resolve()))
     return replace(file, models={name: replace(spec, source=source)})
 
 

@@ -138,8 +138,19 @@ def inspection(found: dict[str, Any]) -> None:
                 for t in value[side]:
                     shape = ", ".join(map(str, t["shape"]))
                     out.print(f"{side[:-1]:<12}{t['name']}: {t['dtype']} [{shape}]", markup=False)
+        elif key == "operations" and value:
+            out.print(f"{key:<12}{_operations(value)}", markup=False)
         elif key != "type" and value not in (None, [], {}, ""):
             out.print(f"{key:<12}{_plain(value)}", markup=False)
+
+
+def _operations(counted: dict[str, Any]) -> str:
+    """The cost of one inference in a line, and how much of the graph is not in it."""
+    sizes = ", ".join(f"{axis} {length}" for axis, length in counted["sizes"].items())
+    weights, activations = counted["weight_bytes"], counted["activation_bytes"]
+    text = f"{counted['flops']:,} FLOPs, {weights:,} bytes of weights and {activations:,} of activations at {sizes}"
+    missed = counted["uncounted"]
+    return f"{text}; {len(missed)} nodes are not counted, the first: {missed[0]}" if missed else text
 
 
 def _plain(value: Any) -> str:

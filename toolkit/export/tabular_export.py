@@ -10,7 +10,8 @@ import numpy as np
 
 from toolkit.errors import ExportFailed
 from toolkit.export.arrays import Array, write_arrays
-from toolkit.export.samples import Arguments, input_specs, samples_for
+from toolkit.export.labelled import write_labelled
+from toolkit.export.samples import Arguments, input_specs, origin_of, samples_for
 from toolkit.export.spec import (
     FACTS_FILE,
     MODEL_FILE,
@@ -40,11 +41,13 @@ def export_tabular(request: WorkerRequest, folder: Path, say: Callable[[str], No
     write_arrays(folder / SAMPLES_FILE, samples)
     reference = _reference(model, source.path, samples)
     write_arrays(folder / REFERENCE_FILE, reference)
+    write_labelled(folder, spec.samples, list(samples), lambda rows: _reference(model, source.path, rows))
     say("converting to ONNX")
     widths = {name: array.shape[1:] for name, array in reference.items()}
     made = tabular_to_onnx(model, source.framework, spec.opset, widths)
     write_bytes(folder / MODEL_FILE, made.SerializeToString(deterministic=True))
-    write_json(folder / FACTS_FILE, ReferenceFacts(comparing="trees" if model.has_trees else "elements"))
+    facts = ReferenceFacts(comparing="trees" if model.has_trees else "elements", origin=origin_of(spec, False))
+    write_json(folder / FACTS_FILE, facts)
     return input_specs(samples, model.columns)
 
 

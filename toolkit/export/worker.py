@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import ExportFailed, ToolkitError
 from toolkit.export.confinement import confine
 from toolkit.export.spec import WorkerRequest
 from toolkit.extras import require
@@ -69,7 +69,13 @@ def serve(request: WorkerRequest, folder: Path, say: Say) -> Any:
         from toolkit.export.precision import convert_precision
 
         return convert_precision(request, folder, say)
-    for name in FORMATS[request.source.framework].needs:
+    kind = FORMATS[request.source.framework]
+    if kind.elsewhere:
+        raise ExportFailed(
+            f"{request.source.path} is {kind.title}, whose framework does not fit into this environment",
+            mend=f"convert it in one of its own, and give the .onnx file: {kind.elsewhere}",
+        )
+    for name in kind.needs:
         require(name)
     if returns_path(request.source):
         request = replace(request, source=made_folder(request.source, arguments=request.spec.arguments))

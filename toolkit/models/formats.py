@@ -21,18 +21,29 @@ _HEAD_BYTES = 512
 class Format:
     """One kind. `danger` is what opening it can do, empty for pure data; `needs` are import names, for the worker.
 
-    `environment` names the separate virtual environment that its framework lives in, empty for our own.
+    `elsewhere` is the command that converts it to ONNX in an environment of its framework's own, whose dependencies do
+    not fit beside ours; empty for what the worker converts itself.
     """
 
     name: str
     title: str
     danger: str = ""
     needs: tuple[str, ...] = ()
-    environment: str = ""
+    elsewhere: str = ""
 
 
 _TORCH = ("torch", "onnxscript")
 _ANY_CODE, _PROGRAM = "can run any code that is hidden in it", "runs the program in it"
+#: TensorFlow 2.21 wants numpy 2 and another protobuf, and weighs 1.5 GB.
+_SAVED_MODEL = (
+    "python3 -m venv tf && tf/bin/pip install tensorflow-cpu tf2onnx"
+    " && tf/bin/python -m tf2onnx.convert --saved-model DIR --opset 18 --output model.onnx"
+)
+_KERAS = (
+    'python3 -m venv tf && tf/bin/pip install tensorflow-cpu tf2onnx onnx && tf/bin/python -c "import keras;'
+    " keras.saving.load_model('FILE').export('model.onnx', format='onnx')\""
+)
+_JAX = "python3 -m venv jax && jax/bin/pip install jax jax2onnx, then jax2onnx.to_onnx(function, inputs)"
 
 FORMATS = {
     f.name: f
@@ -48,11 +59,11 @@ FORMATS = {
         Format(name="xgboost", title="XGBoost", needs=("xgboost", "onnxmltools", "skl2onnx")),
         Format(name="lightgbm", title="LightGBM", needs=("lightgbm", "onnxmltools", "skl2onnx")),
         Format(name="catboost", title="CatBoost", needs=("catboost",)),
-        Format(name="keras", title="Keras 3", environment="keras"),
+        Format(name="keras", title="Keras 3", elsewhere=_KERAS),
         Format(
-            name="savedmodel", title="a TensorFlow SavedModel", danger="runs the program in it", environment="keras"
+            name="savedmodel", title="a TensorFlow SavedModel", danger="runs the program in it", elsewhere=_SAVED_MODEL
         ),
-        Format(name="jax", title="JAX, from a Python function", environment="jax"),
+        Format(name="jax", title="JAX, from a Python function", elsewhere=_JAX),
     )
 }
 

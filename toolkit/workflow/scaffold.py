@@ -7,7 +7,7 @@ from pathlib import Path
 
 from toolkit.errors import UsageError
 from toolkit.families import FAMILIES
-from toolkit.models.source import source_from_path
+from toolkit.models.source import source_from_path, with_paths
 from toolkit.poc import FILE, read_poc
 from toolkit.records import write_text
 
@@ -32,8 +32,7 @@ def new_poc(name: str, family: str, model: str, inputs: tuple[str, ...] = (), ro
 
 
 def _relative(model: str, folder: Path) -> str:
-    path, colon, entry = model.partition(":")
-    return os.path.relpath(path, folder) + colon + entry
+    return with_paths(model, lambda path: os.path.relpath(path, folder))
 
 
 def _poc_yaml(name: str, family: str, model: str, inputs: tuple[str, ...]) -> str:
