@@ -24,7 +24,7 @@ from toolkit.serve.client import load_model, unload_model
 from toolkit.serve.embedded import problems, serve_embedded
 from toolkit.serve.server import Server
 from toolkit.workflow.live_parity import check_live_parity
-from toolkit.workflow.requests import requests_from
+from toolkit.workflow.requests import as_columns, requests_from
 
 SPEC = ExportSpec(sample_count=16)
 #: All wait for the exports, which two processes work off side by side.
@@ -65,12 +65,13 @@ def test_exported_served_and_equal(brought: Brought, exports: dict[str, Future[A
     assert artifact.signature.is_batchable and artifact.opset in (17, 20)
     assert (folder / "reproduce.sh").is_file() and (folder / "export.log").is_file()
 
-    add_artifact(repository, folder, name=name)
+    # Some of them answer faster than a client asks; the delay lets requests meet.
+    add_artifact(repository, folder, name=name, config={"dynamic_batching": {"max_queue_delay_microseconds": 3000}})
     assert not [r for r in lint_repository(repository) if r.severity == "error"]
     load_model(server.endpoint, name)
     questions = Questions(
-        requests=requests_from(name, read_arrays(folder / "samples.npz")),
-        reference=read_arrays(folder / "reference.npz"),
+        requests=requests_from(name, as_columns(read_arrays(folder / "samples.npz"))),
+        reference=as_columns(read_arrays(folder / "reference.npz")),
         comparing=COMPARATORS[read_facts(folder).comparing],
     )
     live = check_live_parity(server.endpoint, [name], questions, clients=12)

@@ -60,7 +60,7 @@ def customer_inputs(poc: Poc, samples: Arrays) -> dict[str, Any]:
     tensors = dict(samples)
     for stage in reversed(poc.file.pipeline.steps if poc.file.pipeline else ()):
         tensors = _before(poc, stage, tensors)
-    return tensors
+    return as_columns(tensors)
 
 
 def _before(poc: Poc, stage: PipelineStep, tensors: dict[str, Any]) -> dict[str, Any]:
@@ -153,5 +153,11 @@ def as_answered(poc: Poc, outputs: Arrays) -> dict[str, Any]:
     """The model's outputs under the names that the pipeline gives them."""
     for stage in poc.file.pipeline.steps if poc.file.pipeline else ():
         if stage.model == poc.model:
-            return {stage.outputs[name]: array for name, array in outputs.items() if name in stage.outputs}
-    return dict(outputs)
+            named = {stage.outputs[name]: array for name, array in outputs.items() if name in stage.outputs}
+            return as_columns(named)
+    return as_columns(outputs)
+
+
+def as_columns(arrays: Arrays) -> dict[str, Any]:
+    """One value per row as a batching Triton takes and gives it, a column [n, 1]: its dims cannot be empty."""
+    return {name: array.reshape(-1, 1) if array.ndim == 1 else array for name, array in arrays.items()}
