@@ -74,6 +74,6 @@ def test_exported_served_and_equal(brought: Brought, exports: dict[str, Future[A
         reference=as_columns(read_arrays(folder / "reference.npz")),
         comparing=COMPARATORS[read_facts(folder).comparing],
     )
-    live = check_live_parity(server.endpoint, [name], questions, clients=12)
+    live = check_live_parity(server.endpoint, [name], questions, clients=11)
     unload_model(server.endpoint, name)
     assert live.outcome == "PASS", live.reason
