@@ -188,8 +188,8 @@ def served_step_s(server: Server, asked: tuple[bytes, ...]) -> list[float]:
 def test_decoding_keeps_four_fifths_of_onnx_runtime_alone(tmp_path: Path, precision: str) -> None:
     """Step by step and in turn; the lower quartile stands beside the median for a machine that others use too.
 
-    The server runs in a session of its own, to which Linux gives a share of the cores of its own (autogroup): where
-    others compute, start this with `setsid -w`, or the loop alone looks slower than the server.
+    Where others compute, start it with `chrt -r 1`, which puts both before them: two threads that wait for each other
+    at every operator suffer more from a neighbour than a server with several threads does.
     """
     folder = artifact(precision)
     asked, raw, alone, served = requests(folder, STEPS)[:BATCH], Raw(folder), [], []
