@@ -162,3 +162,10 @@ def test_top1_counts_and_a_drop_fails():
 
 def test_a_task_metric_can_be_sent_to_another_process():
     assert pickle.loads(pickle.dumps(top1)) == top1
+
+
+@pytest.mark.parametrize("answered", [[3, 1], [b"yes", b"no"], ["yes", "no"]])
+def test_a_model_that_answers_labels_is_judged_by_them(answered):
+    outputs = {"label": np.array(answered), "probabilities": np.zeros((2, 4))}
+    labels = np.array([3, 2] if answered[0] == 3 else ["yes", "yes"])
+    assert top1(outputs, labels) == 0.5

@@ -112,7 +112,13 @@ class TaskMetric:
 
 
 def _largest_of_first_output(outputs: Arrays) -> Array:
+    """The index of the largest score; of a model that answers labels, one per row, the labels themselves."""
+    import numpy as np
+
     scores = next(iter(outputs.values()))
+    if scores.size == len(scores) and scores.dtype.kind in "iuOSU":
+        texts = [v.decode() if isinstance(v, bytes) else v for v in scores.ravel().tolist()]
+        return np.array(texts)
     result: Array = scores.reshape(len(scores), -1).argmax(axis=1)
     return result
 
