@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli import show_bounds
-from toolkit.cli.options import Json
+from toolkit.cli.options import Json, Run
 
 bounds = typer.Typer(help="Limits by arithmetic, from shapes and data sheets.", no_args_is_help=True)
 
@@ -38,6 +38,16 @@ def llm(
     lengths = {"tokens": tokens, "prompt_tokens": prompt}
     found = llm_bounds(shape, gpus, tuple(precision), kv_precision=kv_precision, devices=devices, **lengths)
     show_bounds.llm(shape, found, as_json=json)
+
+
+@bounds.command()
+def roofline(run: Run, json: Json = False) -> None:
+    """What this CPU and the catalogue's GPUs allow the models of a run, and the share that was reached here."""
+    from toolkit.workflow.roofline import draw_rooflines
+    from toolkit.workflow.runs import run_from_text
+
+    found = draw_rooflines(run_from_text(run), keep=False)
+    show_bounds.rooflines(found, as_json=json)
 
 
 @bounds.command()

@@ -8,6 +8,7 @@ from toolkit.cli import show
 
 if TYPE_CHECKING:
     from toolkit.size.llm_shape import LlmBounds, LlmShape
+    from toolkit.size.roofline import ModelRoofline
     from toolkit.size.tables import TableFit
 
 BOUND = "These are bounds by arithmetic from data sheets (dense rates); nothing was measured. A server reaches less."
@@ -68,6 +69,21 @@ def tables(found: dict[str, TableFit], *, as_json: bool) -> None:
     show.table(("way", "possible", "arithmetic"), ways)
     for line in fit.arithmetic:
         show.out.print(f"- {line}", markup=False)
+
+
+def rooflines(found: tuple[ModelRoofline, ...], *, as_json: bool) -> None:
+    """A row for each machine, model after model."""
+    if as_json:
+        show.document({"bounds": True, "note": BOUND, "models": found})
+        return
+    from toolkit.report.rooflines import roofline_table
+
+    for line in found:
+        table = roofline_table(line)
+        heads = tuple(f"{c.title} [{c.unit}]" if c.kind == "number" else c.title for c in table.columns)
+        show.table(heads, table.rows, title=table.caption)
+        for note in line.notes:
+            show.out.print(f"- {note}", markup=False)
 
 
 def _gb(fit: TableFit) -> str:

@@ -12,7 +12,9 @@ from toolkit.report.descriptions import charted_percentile, charted_rate
 from toolkit.report.front import pareto_front
 from toolkit.report.front_chart import pareto_chart
 from toolkit.report.report import Report
+from toolkit.report.roofline_chart import roofline_chart
 from toolkit.report.stream_chart import streams_chart
+from toolkit.size.roofline import ModelRoofline
 from toolkit.tune.decision import Trial
 
 #: Pictures are drawn for two widths, in CSS pixels: a page or a desktop, and a telephone.
@@ -94,6 +96,14 @@ def split(report: Report) -> Figure | None:
         return None
     caption = f"Configuration '{trial.candidate.name}'. Queue to output are spent in the server."
     return _figure(lambda width: time_split_chart(splits, width=width), caption)
+
+
+def roofline(line: ModelRoofline, key: str) -> Figure:
+    """A model under the roofs of the machine that it was measured on and of catalogued ones."""
+    caption = f"'{line.model}' at its mean batch size of {line.batch}. Lines are what a machine allows."
+    if any(roof.share is not None for roof in line.roofs):
+        caption += " The filled point was measured on this machine."
+    return _figure(lambda width: roofline_chart(line, width=width), caption, key=f"roof-{key}")
 
 
 def no_split(report: Report) -> str:

@@ -14,6 +14,7 @@ from toolkit.report import evidence, figures, speed
 from toolkit.report.glossary import GLOSSARY
 from toolkit.report.report import BundleWritten, Report, report_json
 from toolkit.report.resources import resource_tables
+from toolkit.report.rooflines import roofline_notes, roofline_table
 from toolkit.report.sizing import sizing_facts, sizing_notes, sizing_tables, sizing_text
 from toolkit.report.statements import conditions, judged_at, not_shown, risks
 from toolkit.report.table import Table
@@ -51,6 +52,10 @@ def render_html(report: Report, *, summary: bool = False) -> str:
         parity_notes=evidence.parity_notes(report),
         curves=figures.curves(report),
         front=figures.front(report),
+        rooflines=tuple(
+            (roofline_table(line), figures.roofline(line, str(i))) for i, line in enumerate(report.rooflines)
+        ),
+        roofline_notes=roofline_notes(report),
         streams=figures.streams(report),
         split=figures.split(report),
         no_split=figures.no_split(report),

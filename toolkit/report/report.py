@@ -19,6 +19,7 @@ from toolkit.load.measurement import Measurement
 from toolkit.load.slo import Slo
 from toolkit.records import SCHEMA, read_json, to_data, write_json
 from toolkit.size.plan import CapacityPlan, PlanOmitted
+from toolkit.size.roofline import ModelRoofline
 from toolkit.tune.decision import Decision, Point, Trial, ranked
 
 FILE = "report.json"
@@ -74,6 +75,7 @@ class Report:
     `quality` compares the customer's models with others, `index_recall` each served index with exact search.
     `accuracy` is the task metric of the original (reference) and through the server (answers).
     `sizing` is the plan for a demand, or why there is none; None where no demand was given.
+    `rooflines` hold each exported model against what machines allow by arithmetic.
     `evidence_sha256` is over the digests of all files that figures were computed from, as the manifest keeps them.
     """
 
@@ -102,6 +104,7 @@ class Report:
     seeds: dict[str, int]
     bundle: BundleWritten | BundleOmitted
     sizing: CapacityPlan | PlanOmitted | None = None
+    rooflines: tuple[ModelRoofline, ...] = ()
     evidence_sha256: str = ""
 
     @property

@@ -89,3 +89,57 @@ def roof_of(work: Work, peak: Peak, batch: int, *, reached_per_s: float | None =
         source=peak.source,
         measured_peak=peak.measured,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRoofline:
+    """One model under the roofs of machines: the one that it was measured on, and those of the catalogue.
+
+    `batch` is the mean batch size that the server formed; `reached_per_s` the inferences a second that it did there.
+    `notes` say what the figures leave out.
+    """
+
+    model: str
+    precision: str
+    work: Work
+    batch: int
+    reached_per_s: float | None
+    peaks: tuple[Peak, ...]
+    roofs: tuple[Roof, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rooflines:
+    """Those of a run's exported models."""
+
+    models: tuple[ModelRoofline, ...]
+
+
+def roofline_of(
+    model: str,
+    work: Work,
+    *,
+    precision: str,
+    batch: int,
+    reached_per_s: float | None,
+    here: Peak | None,
+    others: tuple[Peak, ...],
+) -> ModelRoofline:
+    """A model's roofs. `here` is the peak of the machine that `reached_per_s` was measured on, None if unknown."""
+    mine = (roof_of(work, here, batch, reached_per_s=reached_per_s),) if here else ()
+    notes = ["Bytes are those of a runtime that fuses nothing, so a fused graph may lie above the slope."]
+    if work.uncounted:
+        notes.append(f"{work.uncounted} operators are not counted; what they take comes on top.")
+    if here is None:
+        notes.append("The peak of the measured machine is not known here: run `toolkit bounds roofline` there.")
+    return ModelRoofline(
+        model=model,
+        precision=precision,
+        work=work,
+        batch=batch,
+        reached_per_s=reached_per_s,
+        peaks=(*((here,) if here else ()), *others),
+        roofs=(*mine, *(roof_of(work, peak, batch) for peak in others)),
+        notes=tuple(notes),
+    )

@@ -178,6 +178,7 @@ def _taken(run: Path, report: Report) -> tuple[str, ...]:
         "the exporter's comparison (artifacts/*/parity.json)": bool(report.export_parity),
         "the comparison through the server (parity/live.json)": report.live_parity is not None,
         "recall of the indexes (recall/*/recall.json)": bool(report.index_recall),
+        "rooflines (rooflines.json)": bool(report.rooflines),
         "quality figures (data/*/arrays.npz)": bool(report.quality),
         "the search of the highest rate (max_rate.json)": (run / MAX_RATE).is_file(),
         "machine, versions and commands (manifest.json)": True,

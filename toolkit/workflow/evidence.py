@@ -23,6 +23,7 @@ OTHERS = (
     "repository/*/config.pbtxt",
     "requests/*",
     "max_rate.json",
+    "rooflines.json",
     "served.json",
     "triton.log",
     RESOLVED,

@@ -25,6 +25,7 @@ from toolkit.report.report import write_report as write_report_json
 from toolkit.repository.entry import RepositoryEntry, read_entries
 from toolkit.repository.pipeline import composing_models
 from toolkit.size.plan import CapacityPlan, PlanOmitted
+from toolkit.size.roofline import ModelRoofline, Rooflines
 from toolkit.tune.decision import Decision, Rejection, Trial, decide
 from toolkit.workflow.build import read_artifacts
 from toolkit.workflow.evidence import seal_evidence
@@ -34,6 +35,7 @@ from toolkit.workflow.variants import live_parity_of_variant, rejections_of
 
 DECISION, PARITY = "decision.json", "parity/live.json"
 HTML, SUMMARY = "report.html", "summary.html"
+ROOFLINES = "rooflines.json"
 PLAN, PLAN_OMITTED = "plan.json", "plan_omitted.json"
 COMMANDS = (
     "toolkit report {run}",
@@ -153,8 +155,14 @@ def report_run(run: Path, *, read: ReadPoint = read_point) -> Report:
         seeds={"requests": manifest.seed},
         bundle=_bundle(run, subject.family),
         sizing=plan_in(run),
+        rooflines=rooflines_in(run),
         evidence_sha256=digest_of_value(manifest.evidence) if manifest.evidence else "",
     )
+
+
+def rooflines_in(run: Path) -> tuple[ModelRoofline, ...]:
+    """The rooflines of a run; empty where none were drawn."""
+    return read_json(run / ROOFLINES, Rooflines).models if (run / ROOFLINES).is_file() else ()
 
 
 def plan_in(run: Path) -> CapacityPlan | PlanOmitted | None:

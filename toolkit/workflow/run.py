@@ -25,6 +25,7 @@ from toolkit.workflow.live_parity import check_live_parity
 from toolkit.workflow.measure import driving_of
 from toolkit.workflow.report import decide_run, write_report
 from toolkit.workflow.requests import questions_folder, questions_of, sample_requests, write_requests
+from toolkit.workflow.roofline import draw_rooflines
 from toolkit.workflow.runs import RESOLVED, Progress, Subject, finish_run, locked, new_run, resumable_run
 from toolkit.workflow.size import size_poc
 from toolkit.workflow.variants import LIVE, chosen_precisions, comparing_of, rejections_of
@@ -62,6 +63,7 @@ def run_poc(
             repository = build_repository(poc, run, folders, progress)
             jobs = _jobs(poc, run, repository, folders)
             do_jobs(run, jobs, embedded(repository, run / "triton.log", progress), repository, progress, watch)
+            draw_rooflines(run)
         decision = decide_run(run)
         if decision.outcome == "PASS":
             _deliver(poc, run, folders, decision, publish, progress)
