@@ -26,14 +26,16 @@ from toolkit.workshop.views import Table, plainly
 
 
 @plainly
-def stream(run: Path, prompt: str = PROMPT, *, max_tokens: int = 64, url: str | None = None) -> Table:
+def stream(
+    run: Path, prompt: str = PROMPT, *, max_tokens: int = 64, temperature: float = 0.8, url: str | None = None
+) -> Table:
     """Let the model of a run go on with a prompt, and show its tokens as they come.
 
     The run's repository is served for that long; `url` asks a server that is there already instead, as Triton with
     vLLM or TensorRT-LLM.
     """
     model = read_manifest(run).subject.measured
-    options = {"prompt": prompt, "max_tokens": max_tokens} | ({"url": url} if url else {})
+    options = {"prompt": prompt, "max_tokens": max_tokens, "temperature": temperature} | ({"url": url} if url else {})
     print(command_line("infer", model, options=options))  # noqa: T201 - the cell's answer
     text, picture = widgets.HTML(), widgets.HTML()
     display(widgets.VBox([text, picture]))
@@ -44,7 +46,7 @@ def stream(run: Path, prompt: str = PROMPT, *, max_tokens: int = 64, url: str | 
         text.value = _shown(said)
 
     with _server(run, url) as endpoint:
-        sampling = Sampling(max_tokens=max_tokens)
+        sampling = Sampling(max_tokens=max_tokens, temperature=temperature)
         generate_once(endpoint, model, prompt, Sampling(max_tokens=2))  # a server's first request finds it cold
         answer = generate_once(endpoint, model, prompt, sampling, show=show)
     picture.value = svg(token_times_chart((answer.ttft_s, *answer.gaps_s)), key=run.name)
