@@ -7,8 +7,11 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from toolkit.export.arrays import read_arrays
 from toolkit.export.index_bounds import bounds_in_graph, bounds_of_module, needs_bounds, with_bounds
+from toolkit.export.pytorch_export import export_pytorch
 from toolkit.export.samples import random_samples
+from toolkit.export.spec import SAMPLES_FILE
 from toolkit.tensor import tensor_from_text
 
 
@@ -92,3 +95,22 @@ def test_masks_are_ones_then_zeros(dtype):
     assert mask[:, 0].all() and not mask.all() and (np.diff(mask.astype(int), axis=1) <= 0).all()
     (given,) = random_samples((tensor_from_text("mask:int64:batch,length:0..9"),), 20, 0).values()
     assert given.max() == 9
+
+
+def test_an_export_without_a_range_tries_the_whole_table(model_py, request_for, tmp_path):
+    """The fault is in rows that zeros and ones never reach."""
+    path = model_py()
+    path.write_text(
+        "import torch\n"
+        "class Net(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.words = torch.nn.Embedding(300, 4)\n"
+        "    def forward(self, tokens): return self.words(tokens).sum(1)\n"
+        "def load_model(): return Net()\n"
+    )
+    (tmp_path / "out").mkdir()
+    request = request_for(path, inputs=(tensor_from_text("tokens:int64:batch,7"),), sample_count=40)
+    (tokens,) = export_pytorch(request, tmp_path / "out", lambda phase: None)
+    assert (tokens.low, tokens.high) == (0, 299)
+    assert read_arrays(tmp_path / "out" / SAMPLES_FILE)["tokens"].max() > 250

@@ -13,11 +13,12 @@ import torch
 
 from toolkit.errors import ExportFailed, ToolkitError
 from toolkit.export.arrays import Array, write_arrays
+from toolkit.export.index_bounds import bounds_of_module, needs_bounds, with_bounds
 from toolkit.export.labelled import write_labelled
 from toolkit.export.lengths import write_lengths
 from toolkit.export.pytorch_noise import pytorch_noise
 from toolkit.export.pytorch_run import check_two_rows, forward_arguments, reference_by_row
-from toolkit.export.samples import input_specs, origin_of, samples_for
+from toolkit.export.samples import input_specs, origin_of, random_samples, samples_for
 from toolkit.export.spec import (
     FACTS_FILE,
     HELD_OUT_FILE,
@@ -111,8 +112,22 @@ def _samples(request: WorkerRequest, model: ModelFile) -> dict[str, Array]:
 
 
 def _declared(request: WorkerRequest, model: ModelFile) -> tuple[TensorSpec, ...]:
-    """The inputs as the user gave them, else as the format itself says."""
-    return request.spec.inputs or model.inputs
+    """The inputs as the user gave them, else as the format itself says; indices without a range with their table's."""
+    declared = request.spec.inputs or model.inputs
+    if request.spec.samples is not None or model.sample_inputs is not None or not needs_bounds(declared):
+        return declared
+    return with_bounds(declared, _bounds(request, model, declared))
+
+
+def _bounds(request: WorkerRequest, model: ModelFile, declared: tuple[TensorSpec, ...]) -> dict[str, int]:
+    """How far the integers of each input may go, from a run on two rows of zeros and ones; nothing when it fails."""
+    rows = random_samples(declared, 2, request.spec.seed)
+    tensors = {name: torch.from_numpy(array) for name, array in rows.items() if array.dtype.kind != "O"}
+    try:
+        with customer_code(request.source.path, "forward() on two rows", ExportFailed):
+            return bounds_of_module(lambda: model.module(**tensors), tensors)
+    except ExportFailed:
+        return {}  # the run on the samples themselves says what is wrong
 
 
 def _offered(sample_inputs: Callable[[int, int], Any], path: Path, seed: int, count: int) -> Any:
