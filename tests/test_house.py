@@ -47,6 +47,14 @@ def test_a_missing_extra_is_named_with_its_command(module: str, extra: str) -> N
     assert f"pip install 'poc-toolkit[{extra}]'" in done.stderr
 
 
+def test_nothing_is_told_to_the_maker_of_onnx_runtime(tmp_path: Path) -> None:
+    """Its telemetry, where it is on, keeps a database and an identifier of the machine in the user's cache."""
+    code = "import toolkit, onnxruntime; onnxruntime.SessionOptions()"
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=home, check=True, timeout=60)
+    assert list(tmp_path.rglob("*onnxruntime*")) == []
+
+
 def commands(group: typer.Typer, prefix: str = "toolkit") -> list[str]:
     names = [c.name or c.callback.__name__.replace("_", "-") for c in group.registered_commands]
     found = [f"{prefix} {name}" for name in names]

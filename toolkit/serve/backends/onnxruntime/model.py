@@ -143,6 +143,7 @@ def text_array(array):
 
 def load_session(folder, config, kind, device):
     """An ONNX Runtime session with the options of the config, on the GPU where the instance is and onnxruntime can."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # on by default, and read when it is loaded
     import onnxruntime  # slow, and the auto-complete stub of a complete config does without
 
     path = folder / (config.get("default_model_filename") or "model.onnx")

@@ -7,9 +7,12 @@ Rows are padded on the right: slot k holds `lengths[k]` tokens from its beginnin
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # on by default, and read when it is loaded
 import onnxruntime
 
 DESCRIPTION = "language_model.json"
