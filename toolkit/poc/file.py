@@ -1,32 +1,22 @@
-"""A PoC folder: `poc.yaml` and what it names. The only module that knows how such a folder looks.
-
-In: a folder, and what the command line changes about it. Out: a Poc, every default filled in, or a
-ConfigurationError that names the file and the field. Nothing is run.
-"""
+"""`poc.yaml`, key by key, and the Poc that it is read as. Values only; nothing is read or run here."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import ConfigurationError, UsageError
 from toolkit.export.parity import Tolerance
-from toolkit.export.spec import PRECISION_NAMES, variant_file
-from toolkit.families import FAMILIES
+from toolkit.export.spec import variant_file
 from toolkit.families.family import Family
 from toolkit.index.spec import IndexSpec
 from toolkit.load.pattern import Load
-from toolkit.load.slo import Slo, slo_from_text
+from toolkit.load.slo import Slo
 from toolkit.models.source import with_paths
-from toolkit.records import SCHEMA, from_data, read_yaml
 from toolkit.repository.pipeline import Pipeline
 from toolkit.tune.decision import Candidate
 from toolkit.tune.space import Ranges
-
-FILE = "poc.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,155 +204,7 @@ class Poc:
         return with_paths(self.file.models[model].source, lambda path: str(self.folder / path))
 
 
-def read_poc(folder: Path, *, smoke: bool = False, settings: tuple[str, ...] = (), model: str | None = None) -> Poc:
-    """Read `folder/poc.yaml`.
-
-    smoke: apply its `smoke:` overrides (also when POC_FAST=1). settings: `KEY=VALUE` texts, KEY a dotted path, VALUE
-    YAML. model: a MODEL in place of the one in poc.yaml. Raises ConfigurationError and UsageError.
-    """
-    path = folder / FILE
-    if not path.is_file():
-        raise ConfigurationError(
-            f"{folder} is not a PoC folder: it has no {FILE}", mend="toolkit new NAME --model MODEL"
-        )
-    data = read_yaml(path)
-    smoke = smoke or os.environ.get("POC_FAST") == "1"
-    overrides = data.pop("smoke", {})
-    data = merged(data, overrides) if smoke else data
-    for text in settings:
-        data = merged(data, _setting_from_text(text))
-    if data.pop("schema", None) != SCHEMA:
-        raise ConfigurationError(f"{path}: schema is missing or not {SCHEMA}", mend=f"write `schema: {SCHEMA}` on top")
-    file: PocFile = from_data(PocFile, data, str(path))
-    return _poc(file if model is None else _with_model(file, model), folder.resolve().name, path, smoke)
-
-
-def read_resolved(path: Path, name: str) -> Poc:
-    """The PoC that a run really ran, from the resolved file in its run folder. Its sources may be gone by now."""
-    return _poc(from_data(PocFile, read_yaml(path), str(path)), name, path, False)
-
-
-def _poc(file: PocFile, name: str, path: Path, smoke: bool) -> Poc:
-    poc = Poc(
-        name=name,
-        folder=path.parent.resolve(),
-        file=file,
-        family=_family(file.family, path),
-        slo=_slo(file.slo, path),
-        smoke=smoke,
-    )
-    _check(poc, path)
-    return poc
-
-
-def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `change` laid over it: mappings merge key by key, everything else is replaced.
-
-    A mapping that names candidates replaces the whole set, so that `smoke:` can measure fewer.
-    """
-    result = dict(base)
-    for key, value in change.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping) and key != "candidates"
-        result[key] = merged(result[key], value) if both else value
-    return result
-
-
 def _served(config: Mapping[str, Any]) -> dict[str, Any]:
     """A candidate's partial ModelConfig, in which a `variant` is the file that holds the entry in that precision."""
     rest = {key: value for key, value in config.items() if key != "variant"}
     return rest | ({"default_model_filename": variant_file(str(config["variant"]))} if "variant" in config else {})
-
-
-def _setting_from_text(text: str) -> dict[str, Any]:
-    import yaml
-
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise UsageError(f"--set '{text}' is not KEY=VALUE", mend="for example --set parity.clients=8")
-    try:
-        data = yaml.safe_load(value)
-    except yaml.YAMLError as err:
-        raise UsageError(f"--set '{text}': the value is not YAML") from err
-    for part in reversed(key.split(".")):
-        data = {part: data}
-    return dict(data)
-
-
-def _with_model(file: PocFile, model: str) -> PocFile:
-    from dataclasses import replace
-
-    if len(file.models) != 1:
-        raise UsageError("--model needs a PoC with one model", mend="use --set models.NAME.source=MODEL")
-    ((name, spec),) = file.models.items()
-    source = with_paths(model, lambda path: str(path.resolve()))
-    return replace(file, models={name: replace(spec, source=source)})
-
-
-def _slo(text: str, path: Path) -> Slo:
-    try:
-        return slo_from_text(text)
-    except UsageError as err:
-        raise ConfigurationError(f"{path}: slo: {err.message}", mend=err.mend) from err
-
-
-def _family(name: str, path: Path) -> Family:
-    if name not in FAMILIES:
-        raise ConfigurationError(f"{path}: family is '{name}'; expected one of {', '.join(FAMILIES)}")
-    return FAMILIES[name]
-
-
-def _check(poc: Poc, path: Path) -> None:
-    """What the field types cannot say."""
-    file = poc.file
-    entries = {*file.models, *file.steps, *([file.pipeline.name] if file.pipeline else [])}
-    if not file.models:
-        raise ConfigurationError(f"{path}: models is empty; name at least one model")
-    if len(file.models) > 1 and file.pipeline is None:
-        raise ConfigurationError(f"{path}: {len(file.models)} models and no pipeline", mend="add a `pipeline:`")
-    if not file.loads:
-        raise ConfigurationError(f"{path}: loads is empty; name at least one", mend="loads: [{clients: 8}]")
-    for step in file.pipeline.steps if file.pipeline else ():
-        if step.model not in entries:
-            raise ConfigurationError(f"{path}: pipeline step '{step.model}' is neither under models nor under steps")
-    _check_made(file, path)
-    _check_precisions(file, path)
-    named = [(f"candidates.{name}.{entry}", entry) for name, c in file.search.candidates.items() for entry in c]
-    for where, entry in (*named, *((f"ranges.{entry}", entry) for entry in file.search.ranges)):
-        if entry not in entries:
-            raise ConfigurationError(f"{path}: search.{where} is not an entry; entries: {', '.join(sorted(entries))}")
-
-
-def _check_precisions(file: PocFile, path: Path) -> None:
-    """Whether the precisions exist, and each that a candidate serves is made."""
-    for model, spec in file.models.items():
-        for precision in spec.export.precisions:
-            if precision not in PRECISION_NAMES:
-                known = ", ".join(PRECISION_NAMES)
-                where = f"{path}: models.{model}.export.precisions"
-                raise ConfigurationError(f"{where}: '{precision}' is not one of: {known}")
-    for name, entries in file.search.candidates.items():
-        for entry, config in entries.items():
-            made = ("fp32", *file.models[entry].export.precisions) if entry in file.models else ()
-            if "variant" in config and config["variant"] not in made:
-                raise ConfigurationError(
-                    f"{path}: search.candidates.{name}.{entry}.variant is '{config['variant']}', which is not made; "
-                    f"there are: {', '.join(dict.fromkeys(made)) or 'none'}",
-                    mend=f"name it in models.{entry}.export.precisions",
-                )
-
-
-def _check_made(file: PocFile, path: Path) -> None:
-    """Whether all that `data`, `indexes`, `steps` and `questions` name is made here, and under one name."""
-    names = [*file.models, *file.data, *file.indexes]
-    made = set(names)
-    wanted = [(f"data.{n}.needs", need) for n, d in file.data.items() for need in d.needs]
-    wanted += [(f"indexes.{n}.data", i.data) for n, i in file.indexes.items()]
-    wanted += [(f"steps.{n}.files", s.files) for n, s in file.steps.items() if s.files and "/" not in s.files]
-    wanted += [(key, name) for key in ("questions", "quality") if (name := getattr(file, key))]
-    for where, name in wanted:
-        if name not in made:
-            known = ", ".join(sorted(made))
-            raise ConfigurationError(f"{path}: {where} names '{name}', which is not made here; there are: {known}")
-    for name in made:
-        if names.count(name) > 1:
-            raise ConfigurationError(f"{path}: '{name}' stands for two of models, data and indexes")
