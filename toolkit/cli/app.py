@@ -71,7 +71,7 @@ def doctor(json: Json = False) -> None:
 def new(
     name: Annotated[str, typer.Argument(help="The folder's name under pocs/.")],
     model: Annotated[str, typer.Option("--model", help="MODEL: a path, or file.py:factory.")],
-    family: Annotated[str, typer.Option("--family", help="The kind of model: vision, recsys or llm.")] = "vision",
+    family: Annotated[str, typer.Option("--family", help="vision, recsys, text, tabular or llm.")] = "vision",
     inputs: Inputs = [],
     json: Json = False,
 ) -> None:

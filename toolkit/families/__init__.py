@@ -8,11 +8,12 @@ from typing import Any
 from toolkit.families.family import Family
 from toolkit.families.llm import LLM
 from toolkit.families.recsys import RECSYS
+from toolkit.families.tabular import TABULAR
 from toolkit.families.text import TEXT
 from toolkit.families.vision import VISION
 
 #: The families that poc.yaml can name. Chosen once, in toolkit.poc, and passed on.
-FAMILIES: dict[str, Family] = {family.name: family for family in (VISION, RECSYS, TEXT, LLM)}
+FAMILIES: dict[str, Family] = {family.name: family for family in (VISION, RECSYS, TEXT, TABULAR, LLM)}
 
 
 def family_of_entry(config: Mapping[str, Any]) -> Family | None:
