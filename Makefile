@@ -13,7 +13,7 @@ demo: setup  ## A customer's model to a decision, a report and a bundle. Any ver
 	@$(BIN)/toolkit run pocs/vision || test $$? -eq 1
 
 test: lint  ## What continuous integration runs.
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m "not slow and not timing" -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m "not slow and not timing" -n 3 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest -m "timing and not slow"
 
 lab: setup  ## The guided notebooks.

@@ -11,10 +11,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: Whole runs and servers: with several workers, one that began last would be waited for alone.
 LONG = (
+    "test_every_model.py",
+    "test_notebooks.py",
     "test_cli.py",
     "test_run.py",
     "test_pocs.py",
-    "test_notebooks.py",
     "test_export.py",
     "test_endings.py",
     "test_embedded.py",
