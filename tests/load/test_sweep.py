@@ -38,7 +38,7 @@ RECORDS = Records(
 def test_a_point_with_its_split() -> None:
     """One server of 10 ms and two clients: each request waits for the other one's 10 ms."""
     with null_server(Behaviour(service_s=0.010)) as server:
-        load = Concurrency(clients=2, duration_s=1.0, warmup_s=0.2)
+        load = Concurrency(clients=2, duration_s=2.0, warmup_s=0.2)
         measured, records = measure_point(server.endpoint, "null", ("null",), INFER, load)
     split = measured.split
     assert split is not None and measured.load == load

@@ -58,7 +58,8 @@ def test_open_loads_from_the_command_line(server: NullServer, tmp_path: Path) ->
         assert {"server", "certificate", "warnings"} <= point.keys()
     assert document["drift"]["load"]["rate_per_s"] == 100
     shown = (tmp_path / document["run"] / "report.html").read_text()
-    assert "Offered rate (requests/s)" in shown and "Open-loop load" in shown
+    assert "Offered rate (requests/s)" in shown
+    assert "Latency over the load, open loads" in shown and "Latency over the load, closed loops" not in shown
 
 
 def test_a_table_of_open_loads_says_what_was_offered_and_how_late_it_was(server: NullServer, tmp_path: Path) -> None:
