@@ -35,7 +35,10 @@ def done(tmp_path_factory):
     place = tmp_path_factory.mktemp("variants")
     candidates = {"fp32": {}, "int8": {"net": {"variant": "int8-qdq"}}, "half": {"net": {"variant": "fp16"}}}
     folder = poc_with(place / "pocs" / "tiny", ["fp32", "int8-qdq", "fp16"], candidates)
-    return run_poc(read_poc(folder), command="toolkit run", root=place / "runs")
+    run, decision = run_poc(read_poc(folder), command="toolkit run", root=place / "runs")
+    if decision.outcome not in ("PASS", "FAIL"):
+        pytest.skip(f"this machine was too busy: {decision.sentence}")
+    return run, decision
 
 
 def test_a_run_measures_a_lower_precision_like_any_candidate(done):
