@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from toolkit.export.arrays import read_arrays
+from toolkit.export.generation_parity import TIE
 from toolkit.export.parity import BatchEvidence, ParityResult, TaskMetric, TaskResult, Tolerance, compare
+from toolkit.export.spec import PROMPTS_FILE, REFERENCE_FILE
 from toolkit.families.asking import Asked, Asking, Questions
 from toolkit.families.family import Family
 from toolkit.families.prompts import texts_of, tokenizer_in
@@ -31,9 +33,7 @@ from toolkit.serve.server import Endpoint
 from toolkit.serve.wire import Array, generate_request
 from toolkit.serve.wire_grpc import infer_message
 
-TIE = 1e-4
-#: What the exporter leaves of the original: texts, greedy tokens, and how far apart the two best logits were.
-REFERENCE, PROMPTS = "reference.npz", "prompts.json"
+#: Arrays of the exporter's reference: greedy tokens, and how far apart the two best logits were.
 TOKENS, MARGINS = "token_ids", "margins"
 #: Counters of our backend: iterations of its loop, and the sequences that these decoded, one for each.
 ITERATIONS, ROWS = "onnxruntime_llm_iterations", "onnxruntime_llm_decoded_rows"
@@ -87,7 +87,7 @@ def _tensor(value: Any) -> Array:
 
 def questions_of(entry: Asked, artifact: Path) -> Questions:
     """The exporter's prompts, greedily, each with another length, so that some join while others go on."""
-    arrays, prompts = read_arrays(artifact / REFERENCE), json.loads((artifact / PROMPTS).read_text())
+    arrays, prompts = read_arrays(artifact / REFERENCE_FILE), json.loads((artifact / PROMPTS_FILE).read_text())
     longest = arrays["tokens"].shape[1]
     asked = [max(1, longest - number % 4 * longest // 8) for number in range(len(prompts))]
     cut = np.arange(longest) < np.array(asked)[:, None]
