@@ -11,7 +11,7 @@ from typing import Any
 from toolkit.deploy.alerts import alerts_for, is_alerted
 from toolkit.deploy.bundle import Bundle
 from toolkit.deploy.contents import (
-    TRITON_COMMAND,
+    CHECKED_COMMAND,
     figures_mark,
     images,
     kept_folders,
@@ -20,6 +20,7 @@ from toolkit.deploy.contents import (
     observability_files,
     recipe_files,
     smoke_test_files,
+    start_files,
 )
 from toolkit.deploy.rendering import render
 from toolkit.deploy.spec import MIB, DeploymentSpec, Figures
@@ -44,6 +45,7 @@ def compose_bundle(spec: DeploymentSpec) -> Bundle:
         **kept_folders(spec),
         **observability_files(spec),
         **smoke_test_files(spec),
+        **start_files(),
         **recipe_files(spec),
     }
     bundle = Bundle(files=files, copies=copies)
@@ -59,7 +61,7 @@ def _compose_values(spec: DeploymentSpec) -> dict[str, Any]:
     return {
         "images": images(spec),
         "recipe": f"poc-toolkit/{spec.slug}:{_tag(spec.run_id)}" if spec.requirements else "",
-        "command": TRITON_COMMAND,
+        "command": CHECKED_COMMAND,
         "memory": f"{spec.memory_bytes // MIB}m",
         "shared_memory": f"{spec.shm_bytes // MIB}m",
         "labels": {"poc-toolkit.name": spec.name, "poc-toolkit.run": spec.run_id, "poc-toolkit.model": spec.model},

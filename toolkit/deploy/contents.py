@@ -35,6 +35,12 @@ TRITON_COMMAND = (
     "--metrics-config=summary_latencies=true",
 )
 
+#: Where every target mounts what `start.py` reads.
+LOCK_PLACE, START_PLACE, MODELS_PLACE = "/bundle/bundle.lock.json", "/bundle/start/start.py", "/models"
+
+#: Triton, started only on the model files of the lock, with the APIs closed that change a running server.
+CHECKED_COMMAND = ("python3", START_PLACE, LOCK_PLACE, MODELS_PLACE, *TRITON_COMMAND)
+
 
 def model_files(spec: DeploymentSpec) -> dict[str, CopiedFile]:
     """The files of the deployed entries, by their path in the bundle."""
@@ -100,6 +106,11 @@ def smoke_test_files(spec: DeploymentSpec) -> dict[str, str | bytes]:
     """The request, the answer that it must get, and the program that compares."""
     files = smoke_files(spec.model, spec.smoke)
     return {f"smoke/{name}": content for name, content in files.items()} | {"smoke/smoke.py": render("smoke/smoke.py")}
+
+
+def start_files() -> dict[str, str | bytes]:
+    """The program that compares the model files with the lock before it becomes Triton."""
+    return {"start/start.py": render("start/start.py")}
 
 
 def recipe_files(spec: DeploymentSpec) -> dict[str, str | bytes]:
