@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from toolkit.deploy import DeploymentSpec, compose_bundle
+from toolkit.deploy.kubernetes import kubernetes_bundle
 from toolkit.deploy.rendering import compose_value, plain, render, templates_folder, yaml_value
 from toolkit.errors import ConfigurationError
 from toolkit.records import files_below
@@ -90,8 +91,14 @@ def test_every_template_is_used_and_explained(make_spec: Callable[..., Deploymen
     table = (folder / "README.md").read_text(encoding="utf-8")
     rows = [row.split("|")[1:3] for row in table.splitlines() if row.startswith("| `")]
     explained = {template.strip(" `"): place.strip(" `") for template, place in rows}
-    assert set(explained) == set(files_below(folder)) - {"README.md"}
-    places = {template if place == "the same" else place for template, place in explained.items()}
+    kubernetes = {name for name in files_below(folder) if name.startswith("kubernetes/")}
+    filled = kubernetes_bundle(make_spec(target="kubernetes", requirements=("pillow>=10",))).files
+    assert {name.removesuffix(".j2") for name in kubernetes} <= set(filled)
+    folders = {template for template in explained if template.endswith("/")}
+    assert all(name.startswith(tuple(folders)) for name in kubernetes)
+    assert all(any(name.startswith(place) for name in kubernetes) for place in folders)
+    assert set(explained) - folders == set(files_below(folder)) - kubernetes - {"README.md"}
+    places = {place if place != "the same" else name for name, place in explained.items() if name not in folders}
     bundle = compose_bundle(make_spec(requirements=("pillow>=10",)))
     assert places <= set(bundle.files)
     generated = {"bundle.lock.json", "observability/grafana/dashboards/triton.json", "smoke/request.bin"}

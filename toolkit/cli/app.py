@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from toolkit import __version__
-from toolkit.cli import exporting, measuring, serving, show, sizing, tuning
+from toolkit.cli import deploying, exporting, measuring, serving, show, sizing, tuning
 from toolkit.cli.bounds import bounds
 from toolkit.cli.index import index
 from toolkit.cli.options import (
@@ -21,7 +21,6 @@ from toolkit.cli.options import (
     Inputs,
     Json,
     Model,
-    Run,
     Trust,
     command_line,
     done,
@@ -97,24 +96,9 @@ def inspect(model: Model, inputs: Inputs = [], trust: Trust = False, json: Json 
         show.inspection(to_data(found))
 
 
-for command in (*exporting.COMMANDS, *serving.COMMANDS, *measuring.COMMANDS, *sizing.COMMANDS, *tuning.COMMANDS):
-    app.command()(command)
-
-
-@app.command()
-def deploy(
-    run: Run,
-    output: Annotated[Path, typer.Option("--output", help="The bundle's folder; must be absent or empty.")],
-    target: Annotated[str, typer.Option("--target", help="compose")] = "compose",
-    allow_unproven: Annotated[bool, typer.Option("--allow-unproven", help="Also for a run that did not pass.")] = False,
-    json: Json = False,
-) -> None:
-    """Generate the deployment bundle of a run."""
-    from toolkit.workflow.deploy import deploy_run
-    from toolkit.workflow.runs import run_from_text
-
-    findings = deploy_run(run_from_text(run), output, target=target, allow_unproven=allow_unproven)
-    show.document({"bundle": output, "validation": findings}) if json else show.bundle(output, findings)
+for area in (exporting, serving, measuring, sizing, tuning, deploying):
+    for command in area.COMMANDS:
+        app.command()(command)
 
 
 @app.command()

@@ -22,7 +22,7 @@ _YAML_ESCAPES = {'"': '\\"', "\\": "\\\\"}
 
 
 class Plain(str):
-    """Text that is safe unquoted in every file: it was checked to hold no character with a meaning."""
+    """Text that is printed as it is: it was checked or quoted for the place where it stands."""
 
     __slots__ = ()
 
@@ -55,6 +55,13 @@ def render(name: str, values: Mapping[str, Any] | None = None, *, folder: Path |
     return _fill(source, values or {}, _quoting(path.stem), path)
 
 
+def templates_below(prefix: str) -> tuple[str, ...]:
+    """The names of the files below `prefix` of the templates' folder, sorted."""
+    folder = templates_folder()
+    paths = (path for path in (folder / prefix).rglob("*") if path.is_file())
+    return tuple(sorted(path.relative_to(folder).as_posix() for path in paths))
+
+
 def _fill(source: str, values: Mapping[str, Any], quote: Callable[[Any], str], path: Path) -> str:
     import jinja2
     import jinja2.meta
@@ -67,7 +74,7 @@ def _fill(source: str, values: Mapping[str, Any], quote: Callable[[Any], str], p
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["plain"] = plain
+    environment.filters |= {"plain": plain, "comment": comment, "block": block, "lines": lines}
     try:
         named = jinja2.meta.find_undeclared_variables(environment.parse(source))
         _check_variables(named, values.keys(), path)
@@ -133,6 +140,33 @@ def plain(value: Any) -> Plain:
     if not _PLAIN.fullmatch(text):
         raise ValueError(f"{text!r} cannot stand here unquoted")
     return Plain(text)
+
+
+def comment(value: Any) -> Plain:
+    """A value as the rest of a comment line."""
+    return Plain("".join(c if c.isprintable() else " " for c in str(value)))
+
+
+def block(value: str, indent: int) -> Plain:
+    """A text of several lines as a YAML block at `indent` spaces, which must be two more than those of its key.
+
+    A text with characters that a block cannot hold becomes one quoted line.
+    """
+    if not all(c.isprintable() or c == "\n" for c in value) or not value.strip():
+        return Plain(yaml_value(value))
+    body, rest = value.rstrip("\n"), len(value) - len(value.rstrip("\n"))
+    shifted = (" " * indent + line if line else "" for line in body.split("\n"))
+    return Plain(f"|2{('-', '')[rest] if rest < 2 else '+'}\n" + "\n".join(shifted) + "\n" * max(rest - 1, 0))
+
+
+def lines(value: Mapping[str, Any], indent: int) -> Plain:
+    """A mapping as lines of YAML at `indent` spaces, below its key."""
+    return Plain("".join(f"\n{' ' * indent}{key_text(k)}: {yaml_value(v)}" for k, v in value.items()))
+
+
+def key_text(key: str) -> str:
+    """A mapping's key, bare where it can be."""
+    return key if _PLAIN.fullmatch(key) else yaml_value(key)
 
 
 def _refuse(value: Any) -> str:

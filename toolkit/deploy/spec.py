@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 #: Source: docs.nvidia.com/deeplearning/triton-inference-server/release-notes/rel-26-09.html
 TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:26.09-py3"
 
-Target = Literal["compose"]
+Target = Literal["compose", "kubernetes", "kserve"]
 
 NOT_MEASURED = "not measured on the target"
 
 MIB = 2**20
+
+#: Where the images that the customer builds are said to be, until somebody says where: a name that never resolves
+#: (RFC 2606), so that no stranger's image is pulled in their place.
+NO_REGISTRY = "registry.invalid"
 
 #: What tritonserver, its backends and the python stubs take before any model is loaded.
 _SERVER_BYTES = 2048 * MIB
@@ -37,6 +41,8 @@ _BYTES_PER_MODEL_BYTE = 4
 
 #: host/path:tag or host/path@digest, as github.com/distribution/reference has it, with the tag or digest required.
 _IMAGE = re.compile(r"[a-z0-9]+(?:[._:/-]+[a-zA-Z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9._-]*|@sha256:[0-9a-f]{64})")
+#: host[:port][/path], of the same grammar; the host has a dot or a port, else it would be a name on Docker Hub.
+_REGISTRY = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*([.:][a-z0-9]+)(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 #: A PEP 508 requirement by name and version; options, paths and addresses are left to the customer's own image.
 _REQUIREMENT = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9._-]*(\[[A-Za-z0-9,._ -]+\])?( *(===|==|~=|!=|<=|>=|<|>) *[A-Za-z0-9.*+!_-]+,?)*"
@@ -61,7 +67,9 @@ class DeploymentSpec:
     """Everything that a target needs to know. Raises UsageError for values that no target could deploy.
 
     `entries` are the folders of `repository` that are deployed, `model` the one whose figures were measured.
-    `figures` is None where nothing was chosen. `memory_bytes` is the container's limit and includes `shm_bytes`.
+    `figures` is None where nothing was chosen. `memory_bytes` is the container's limit and includes `shm_bytes`; `cpus`
+    are the cores that it had when it was measured. `registry` is where the images that the customer builds will be.
+    `overlays` are those of the Kubernetes targets.
     """
 
     name: str
@@ -78,6 +86,9 @@ class DeploymentSpec:
     gpu: bool = False
     requirements: tuple[str, ...] = ()
     image: str = TRITON_IMAGE
+    cpus: float = 2.0
+    registry: str = NO_REGISTRY
+    overlays: tuple[str, ...] = ()
     target: Target = "compose"
     toolkit_version: str = __version__
 
@@ -85,8 +96,12 @@ class DeploymentSpec:
         _check_names(self)
         if self.target not in get_args(Target):
             raise UsageError(f"'{self.target}' is not a target", mend=f"use one of: {', '.join(get_args(Target))}")
+        if self.overlays and self.target == "compose":
+            raise UsageError(f"{self.target} has no overlays", mend="add --target kubernetes")
         if not _IMAGE.fullmatch(self.image):
             raise UsageError(f"'{self.image}' is not an image with a tag or digest", mend=f"for example {TRITON_IMAGE}")
+        if not _REGISTRY.fullmatch(self.registry):
+            raise UsageError(f"'{self.registry}' is not a registry", mend="for example registry.example.com/team")
         if not 0 < self.shm_bytes < self.memory_bytes:
             raise UsageError(f"shared memory of {self.shm_bytes} bytes does not fit into {self.memory_bytes}")
         for requirement in self.requirements:

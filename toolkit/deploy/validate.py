@@ -52,7 +52,8 @@ def validate_folder(folder: Path) -> tuple[Finding, ...]:
         )
     paths = (p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file())
     texts = {path: (folder / path).read_bytes() for path in paths if _is_read(path)}
-    return (*_parse_all(texts), *(_run(tool, folder) for tool in TOOLS))
+    applicable = (tool for tool in TOOLS if (folder / tool.folder / tool.file).is_file())
+    return (*_parse_all(texts), *(_run(tool, folder) for tool in applicable))
 
 
 def refuse_unsound(findings: tuple[Finding, ...]) -> None:
@@ -108,14 +109,19 @@ def _parse_model_config(text: str, where: str) -> None:
 
 
 def _parse_yaml(text: str, _where: str) -> None:
-    _yaml(text)
+    _documents(text)
 
 
 def _yaml(text: str) -> Any:
+    (document,) = _documents(text)
+    return document
+
+
+def _documents(text: str) -> tuple[Any, ...]:
     import yaml
 
     try:
-        return yaml.safe_load(text)
+        return tuple(yaml.safe_load_all(text))
     except yaml.YAMLError as err:
         raise ValueError(str(err)) from err
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import cast
 
-from toolkit.deploy.bundle import write_bundle
+from toolkit.deploy.bundle import Bundle, write_bundle
 from toolkit.deploy.compose import compose_bundle
+from toolkit.deploy.kubernetes import kubernetes_bundle
 from toolkit.deploy.smoke import SmokeRequest
-from toolkit.deploy.spec import DeploymentSpec, Figures, Target, default_memory_bytes, step_requirements
+from toolkit.deploy.spec import (
+    NO_REGISTRY,
+    DeploymentSpec,
+    Figures,
+    Target,
+    default_memory_bytes,
+    step_requirements,
+)
 from toolkit.deploy.validate import Finding, validate_folder
 from toolkit.environment import package_version
 from toolkit.errors import UsageError
@@ -26,18 +36,37 @@ from toolkit.workflow.runs import RESOLVED, Manifest, read_manifest, repository_
 SMOKE_TOLERANCE = Tolerance(absolute=1e-3, relative=1e-2)
 
 
+#: What makes the bundle of each target.
+BUNDLES: dict[str, Callable[[DeploymentSpec], Bundle]] = {
+    "compose": compose_bundle,
+    "kubernetes": kubernetes_bundle,
+    "kserve": kubernetes_bundle,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """What `toolkit deploy` was asked. `overlays` and `registry` are for Kubernetes; see DeploymentSpec."""
+
+    target: str = "compose"
+    overlays: tuple[str, ...] = ()
+    registry: str = ""
+    allow_unproven: bool = False
+
+
 def deploy_run(
-    run: Path, output: Path, *, target: str = "compose", allow_unproven: bool = False, replace: bool = False
+    run: Path, output: Path, asked: Deployment | None = None, *, replace: bool = False
 ) -> tuple[Finding, ...]:
     """Write the bundle of a run into `output` and validate what was written. Returns what each validator found.
 
-    replace: an earlier bundle in `output` is replaced. Raises UsageError for a run that did not pass, unless
-    `allow_unproven`; for a run without a repository, an unknown target, or an `output` that is not empty.
+    asked: compose where nothing was. replace: an earlier bundle in `output` is replaced. Raises UsageError for a run
+    that did not pass, unless that is allowed; for a run without a repository, an unknown target or overlay, overlays
+    that exclude each other, or an `output` that is not empty.
     """
-    if target not in get_args(Target):
-        raise UsageError(f"--target {target} is not known", mend=f"use one of: {', '.join(get_args(Target))}")
-    spec = deployment_spec(run, allow_unproven=allow_unproven)
-    bundle = compose_bundle(spec)
+    asked = asked or Deployment()
+    if asked.target not in BUNDLES:
+        raise UsageError(f"--target {asked.target} is not known", mend=f"use one of: {', '.join(BUNDLES)}")
+    bundle = BUNDLES[asked.target](deployment_spec(run, asked))
     if replace:
         with writing(output):
             shutil.rmtree(output, ignore_errors=True)
@@ -45,11 +74,11 @@ def deploy_run(
     return validate_folder(output)
 
 
-def deployment_spec(run: Path, *, allow_unproven: bool = False) -> DeploymentSpec:
+def deployment_spec(run: Path, asked: Deployment) -> DeploymentSpec:
     """What is deployed: the chosen configuration of a run, or its base configuration where nothing was chosen."""
     manifest = read_manifest(run)
     decision = read_json(run / DECISION, Decision)
-    if decision.outcome != "PASS" and not allow_unproven:
+    if decision.outcome != "PASS" and not asked.allow_unproven:
         raise UsageError(f"{run}: this run is {decision.outcome}, so nothing is proven", mend="add --allow-unproven")
     repository = repository_of(run)
     if repository is None or not (run / RESOLVED).is_file():
@@ -69,6 +98,10 @@ def deployment_spec(run: Path, *, allow_unproven: bool = False) -> DeploymentSpe
         memory_bytes=default_memory_bytes(model_bytes),
         gpu=manifest.environment.device == "GPU",
         requirements=step_requirements(repository, entries),
+        cpus=manifest.environment.cores,
+        registry=asked.registry or NO_REGISTRY,
+        overlays=asked.overlays,
+        target=cast(Target, asked.target),
     )
 
 

@@ -1,0 +1,32 @@
+"""The commands that lead to production: `deploy` makes a bundle of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toolkit.cli import show
+from toolkit.cli.options import Json, Run
+
+
+def deploy(
+    run: Run,
+    output: Annotated[Path, typer.Option("--output", help="The bundle's folder; must be absent or empty.")],
+    target: Annotated[str, typer.Option("--target", help="compose, kubernetes or kserve.")] = "compose",
+    overlay: Annotated[list[str], typer.Option("--overlay", help="Of Kubernetes; may be repeated.")] = [],
+    registry: Annotated[str, typer.Option("--registry", help="Where the images that you build will be.")] = "",
+    allow_unproven: Annotated[bool, typer.Option("--allow-unproven", help="Also for a run that did not pass.")] = False,
+    json: Json = False,
+) -> None:
+    """Generate the deployment bundle of a run."""
+    from toolkit.workflow.deploy import Deployment, deploy_run
+    from toolkit.workflow.runs import run_from_text
+
+    asked = Deployment(target=target, overlays=tuple(overlay), registry=registry, allow_unproven=allow_unproven)
+    findings = deploy_run(run_from_text(run), output, asked)
+    show.document({"bundle": output, "validation": findings}) if json else show.bundle(output, findings)
+
+
+COMMANDS = (deploy,)

@@ -1,0 +1,89 @@
+"""The Kubernetes target: templates to a validated Bundle, every overlay rendered from the same values.
+
+In: a DeploymentSpec. Out: a Bundle. This module starts nothing, writes nothing, and knows no overlay by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from toolkit.deploy.bundle import Bundle
+from toolkit.deploy.contents import (
+    kept_folders,
+    lock_json,
+    model_files,
+    observability_files,
+    recipe_files,
+    smoke_test_files,
+)
+from toolkit.deploy.kubernetes.kustomize import Files, manifest, rendered
+from toolkit.deploy.kubernetes.overlays import OVERLAYS, Overlay, overlays_from
+from toolkit.deploy.kubernetes.values import PodValues, pod_values
+from toolkit.deploy.rendering import render, templates_below
+from toolkit.deploy.spec import DeploymentSpec
+from toolkit.deploy.validate import refuse_unsound, validate_bundle
+
+#: The overlay that was chosen: what README.md applies.
+CHOSEN = "custom"
+
+
+def kubernetes_bundle(spec: DeploymentSpec) -> Bundle:
+    """The bundle that `kubectl apply -k` applies: a base, components, an overlay of each, and the chosen one.
+
+    It is a function of `spec` and of the files it names alone. Raises RepositoryError for a repository that cannot be
+    copied, UsageError for overlays that exclude each other, ConfigurationError for a template that cannot be filled or
+    yields what its reader would refuse.
+    """
+    copies, kept = model_files(spec), kept_folders(spec)
+    digests = {path: copy.sha256 for path, copy in copies.items()}
+    digests |= {path: hashlib.sha256(b"").hexdigest() for path in kept}
+    model_bytes = sum(copy.source.stat().st_size for copy in copies.values())
+    files: dict[str, str | bytes] = {
+        "bundle.lock.json": lock_json(spec, copies),
+        **kept,
+        **kubernetes_files(spec, pod_values(spec, digests, model_bytes)),
+        **observability_files(spec),
+        **smoke_test_files(spec),
+        **recipe_files(spec),
+    }
+    bundle = Bundle(files=files, copies=copies)
+    refuse_unsound(validate_bundle(bundle))
+    return bundle
+
+
+def kubernetes_files(spec: DeploymentSpec, pod: PodValues) -> dict[str, str | bytes]:
+    """Everything below `kubernetes/`: the filled templates, the overlays, and what kustomize makes of each."""
+    wanted = {o.name: overlays_from((o.name,), gpu=spec.gpu) for o in OVERLAYS}
+    asked = ("kserve", *spec.overlays) if spec.target == "kserve" else spec.overlays
+    wanted[CHOSEN] = overlays_from(asked, gpu=spec.gpu)
+    files: dict[str, str | bytes] = _filled("kubernetes/", {"pod": pod})
+    files |= {f"kubernetes/overlays/{name}/kustomization.yaml": _overlay(parts) for name, parts in wanted.items()}
+    folders = {"base": "kubernetes/base"} | {name: f"kubernetes/overlays/{name}" for name in wanted}
+    return files | {f"kubernetes/rendered/{name}.yaml": _rendered(files, folder) for name, folder in folders.items()}
+
+
+def _filled(prefix: str, values: Mapping[str, Any]) -> dict[str, str | bytes]:
+    """Every template below `prefix`, filled; one without variables as it is."""
+    return {
+        name.removesuffix(".j2"): render(name, values if name.endswith(".j2") else None)
+        for name in templates_below(prefix)
+    }
+
+
+def _overlay(parts: tuple[Overlay, ...]) -> str:
+    purposes = "; ".join(part.purpose for part in parts) or "the base as it is"
+    components = "".join(f"  - ../../components/{part.name}\n" for part in parts)
+    return (
+        f"# {purposes[0].upper()}{purposes[1:]}.\n"
+        "apiVersion: kustomize.config.k8s.io/v1beta1\n"
+        "kind: Kustomization\n"
+        "resources:\n"
+        "  - ../../base\n" + (f"components:\n{components}" if parts else "")
+    )
+
+
+def _rendered(files: Files, folder: str) -> str:
+    origin = f"# What kustomize makes of {folder}. Change the files there, not this one.\n"
+    return origin + manifest(rendered(files, folder))
