@@ -5,7 +5,6 @@ In: a DeploymentSpec. Out: a Bundle. This module starts nothing, writes nothing,
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from toolkit.deploy.contents import (
     observability_files,
     recipe_files,
     smoke_test_files,
+    start_files,
 )
 from toolkit.deploy.kubernetes.kustomize import Files, manifest, rendered
 from toolkit.deploy.kubernetes.overlays import OVERLAYS, Overlay, overlays_from
@@ -36,14 +36,15 @@ def kubernetes_bundle(spec: DeploymentSpec) -> Bundle:
     copied, UsageError for overlays that exclude each other, ConfigurationError for a template that cannot be filled or
     yields what its reader would refuse.
     """
-    copies, kept = model_files(spec), kept_folders(spec)
-    digests = {path: copy.sha256 for path, copy in copies.items()}
-    digests |= {path: hashlib.sha256(b"").hexdigest() for path in kept}
+    copies, start = model_files(spec), start_files()
+    lock = lock_json(spec, copies)
     model_bytes = sum(copy.source.stat().st_size for copy in copies.values())
+    pod = pod_values(spec, lock, str(start["start/start.py"]), model_bytes)
     files: dict[str, str | bytes] = {
-        "bundle.lock.json": lock_json(spec, copies),
-        **kept,
-        **kubernetes_files(spec, pod_values(spec, digests, model_bytes)),
+        "bundle.lock.json": lock,
+        **kept_folders(spec),
+        **start,
+        **kubernetes_files(spec, pod),
         **observability_files(spec),
         **smoke_test_files(spec),
         **recipe_files(spec),

@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from toolkit.deploy.contents import MODEL_REPOSITORY, TRITON_COMMAND, figures_mark
+from toolkit.deploy.contents import CHECKED_COMMAND, figures_mark
 from toolkit.deploy.spec import MIB, NOT_MEASURED, DeploymentSpec
 from toolkit.errors import ConfigurationError
 
@@ -70,7 +69,6 @@ class PodValues:
     pinned_by: str
     models_image: str
     command: tuple[str, ...]
-    args: tuple[str, ...]
     replicas: int
     cpu: str
     memory: str
@@ -81,17 +79,17 @@ class PodValues:
     startup: Startup
     drain_s: int
     grace_s: int
-    file_count: int
-    sha256sums: str
+    lock: str
+    start: str
     notes: Notes
 
 
-def pod_values(spec: DeploymentSpec, digests: Mapping[str, str], model_bytes: int) -> PodValues:
-    """The values of a deployment. `digests`: the SHA-256 of each file by its path in the bundle.
+def pod_values(spec: DeploymentSpec, lock: str, start: str, model_bytes: int) -> PodValues:
+    """The values of a deployment. `lock` and `start` are the texts of bundle.lock.json and start.py.
 
     Raises ConfigurationError for a repository of so many files that their digests do not fit into a ConfigMap.
     """
-    name, sums = object_name(spec.slug), sha256sums(digests)
+    name = object_name(spec.slug)
     selector = {"app.kubernetes.io/name": "triton", "app.kubernetes.io/instance": name}
     tag = tag_of(spec.run_id)
     models = _mib(2 * model_bytes)
@@ -109,13 +107,12 @@ def pod_values(spec: DeploymentSpec, digests: Mapping[str, str], model_bytes: in
             "app.kubernetes.io/managed-by": "kustomize",
         },
         selector=selector,
-        # Pods are replaced when the models are.
-        annotations={"poc-toolkit/run": spec.run_id, "poc-toolkit/models": hashlib.sha256(sums.encode()).hexdigest()},
+        # Pods are replaced when the lock is.
+        annotations={"poc-toolkit/run": spec.run_id, "poc-toolkit/lock": hashlib.sha256(lock.encode()).hexdigest()},
         image=server_image(spec),
         pinned_by="digest" if "@sha256:" in server_image(spec) else "tag",
         models_image=f"{spec.registry}/{name}-models:{tag}",
-        command=TRITON_COMMAND[:1],
-        args=TRITON_COMMAND[1:],
+        command=CHECKED_COMMAND,
         replicas=_DEFAULT_REPLICAS,
         cpu=f"{spec.cpus:g}",
         memory=_mib(spec.memory_bytes),
@@ -126,8 +123,8 @@ def pod_values(spec: DeploymentSpec, digests: Mapping[str, str], model_bytes: in
         startup=_startup(spec),
         drain_s=_DRAIN_S,
         grace_s=_DRAIN_S + _TRITON_EXIT_S + _RESERVE_S,
-        file_count=len(digests),
-        sha256sums=sums,
+        lock=_in_config_map(lock),
+        start=start,
         notes=_notes(spec),
     )
 
@@ -153,24 +150,13 @@ def server_image(spec: DeploymentSpec) -> str:
     return f"{spec.registry}/{object_name(spec.slug)}-triton:{tag_of(spec.run_id)}"
 
 
-def sha256sums(digests: Mapping[str, str]) -> str:
-    """The digests of the model repository as `sha256sum --check` reads them, line breaks in names escaped as there.
-
-    Raises ConfigurationError for more than a ConfigMap holds.
-    """
-    lines = (_sum_line(path.removeprefix(f"{MODEL_REPOSITORY}/"), sha256) for path, sha256 in sorted(digests.items()))
-    text = "".join(lines)
+def _in_config_map(text: str) -> str:
     if len(text.encode()) > _CONFIG_MAP_BYTES:
         raise ConfigurationError(
-            f"the digests of {len(digests)} model files do not fit into a ConfigMap",
+            "the digests of the model files do not fit into a ConfigMap",
             mend="deploy fewer entries, or pack the files of a step into one",
         )
     return text
-
-
-def _sum_line(path: str, sha256: str) -> str:
-    escaped = path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-    return f"{'' if escaped == path else chr(92)}{sha256}  {escaped}\n"
 
 
 def _mib(size: int) -> str:
