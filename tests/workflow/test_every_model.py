@@ -74,7 +74,6 @@ def test_exported_served_and_equal(brought: Brought, exports: dict[str, Future[A
         reference=as_columns(read_arrays(folder / "reference.npz")),
         comparing=COMPARATORS[read_facts(folder).comparing],
     )
-    asked = [check_live_parity(server.endpoint, [name], questions, clients=clients) for clients in (5, 11)]
+    live = check_live_parity(server.endpoint, [name], questions, clients=11)
     unload_model(server.endpoint, name)
-    assert not [live.reason for live in asked if live.outcome == "FAIL"]
-    assert len({size for live in asked for size in live.evidence[0].executions} - {"1"}) > 1
+    assert live.outcome == "PASS", live.reason

@@ -15,7 +15,7 @@ from toolkit.poc import read_poc
 from toolkit.repository.entry import read_entries
 from toolkit.serve.embedded import serve_embedded
 from toolkit.workflow.build import build_all, build_repository, sources_of
-from toolkit.workflow.live_parity import check_live_parity
+from toolkit.workflow.live_parity import check_live_parity, clients_of_round
 from toolkit.workflow.requests import requests_from
 
 
@@ -66,3 +66,8 @@ def test_requests_that_fail_are_a_failure_and_not_left_out(repository: Path) -> 
     assert result.outcome == "FAIL"
     assert result.failures >= 1
     assert "not answered" in result.reason
+
+
+@pytest.mark.parametrize(("clients", "expected"), [(16, [16, 12, 8, 16]), (4, [4, 3, 2, 4]), (1, [1, 1, 1, 1])])
+def test_rounds_differ_in_their_clients_so_that_batches_differ_in_size(clients: int, expected: list[int]) -> None:
+    assert [clients_of_round(clients, round_) for round_ in range(4)] == expected

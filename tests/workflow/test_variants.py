@@ -36,8 +36,6 @@ def done(tmp_path_factory):
     candidates = {"fp32": {}, "int8": {"net": {"variant": "int8-qdq"}}, "half": {"net": {"variant": "fp16"}}}
     folder = poc_with(place / "pocs" / "tiny", ["fp32", "int8-qdq", "fp16"], candidates)
     run, decision = run_poc(read_poc(folder), command="toolkit run", root=place / "runs")
-    if decision.outcome not in ("PASS", "FAIL"):
-        pytest.skip(f"this machine was too busy: {decision.sentence}")
     return run, decision
 
 

@@ -7,6 +7,7 @@ of the pipeline really executed at two or more batch sizes above 1.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,6 +27,8 @@ from toolkit.load.telemetry import model_splits, snapshot
 from toolkit.serve.server import Endpoint
 
 ROUNDS = 8
+#: Between rounds: a scheduler that lets client and server take turns, so that no requests meet, needs time to change.
+PAUSE_S = 0.1
 BATCH_SIZES_NEEDED = 2
 #: Of a server that decodes step by step: sequences in one step, on average.
 ROWS_NEEDED = 2.0
@@ -42,13 +45,16 @@ def check_live_parity(
 ) -> LiveParity:
     """Ask all questions concurrently, in seeded random orders, until every model in `batching` has really batched.
 
-    At most ROUNDS rounds; every answer of every round is compared. Raises ServerTrouble when nothing was answered.
+    At most ROUNDS rounds of `clients` at most; every answer of every round is compared. Raises ServerTrouble when
+    nothing was answered.
     """
     since = (questions.watch or watch_statistics)(endpoint, tuple(batching))
     asked, failures, worst = 0, Counter[str](), None
     evidence: tuple[BatchEvidence, ...] = ()
     for round_ in range(ROUNDS):
-        answers = _ask_in_order(endpoint, questions, _order(len(questions.requests), round_), clients)
+        time.sleep(PAUSE_S * round_)
+        order = _order(len(questions.requests), round_)
+        answers = _ask_in_order(endpoint, questions, order, clients_of_round(clients, round_))
         asked += len(answers)
         failures.update(a.error for a in answers if a.error)
         result = _compare(questions, answers, tolerance, task)
@@ -66,6 +72,14 @@ def check_live_parity(
         result=worst,
         evidence=evidence,
     )
+
+
+def clients_of_round(clients: int, round_: int) -> int:
+    """How many ask in a round: all, three quarters, half, and again.
+
+    Where a model answers faster than clients ask, all of them wait for each other and every batch has the same size.
+    """
+    return clients - clients * (round_ % 3) // 4
 
 
 def _order(count: int, seed: int) -> list[int]:
