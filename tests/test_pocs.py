@@ -16,6 +16,8 @@ import pytest
 
 from toolkit.load.server_metrics import read_metrics
 from toolkit.serve.embedded import serve_embedded
+from toolkit.serve.server import Endpoint
+from toolkit.workflow.deploy import Deployment, deploy_run
 from toolkit.workflow.openai import speaking_openai
 
 POCS = Path(__file__).parents[1] / "pocs"
@@ -98,6 +100,19 @@ def check_streams(run: Path, parity: dict[str, Any]) -> None:
             next(iter(chunks))
         assert soon(lambda: metric(server.endpoint.metrics, "requests_cancelled") == 1)
         assert soon(lambda: metric(server.endpoint.metrics, "slots_in_use") == 0)
+        check_smoke(run, server.endpoint)
+
+
+def check_smoke(run: Path, endpoint: Endpoint) -> None:
+    """The bundle brings the backend that no image has, and its smoke test finds the original's tokens."""
+    bundle = run / "deploy"
+    if not bundle.exists():  # a busy machine may leave the run undecided
+        deploy_run(run, bundle, Deployment(allow_unproven=True))
+    assert (bundle / "triton" / "backends" / "onnxruntime_llm" / "model.py").is_file()
+    command = [sys.executable, str(bundle / "smoke" / "smoke.py"), "--url", f"http://{endpoint.http}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert len(json.loads((bundle / "smoke" / "expected.json").read_text())["token_ids"]) >= 4
 
 
 def metric(address: str, name: str) -> float:

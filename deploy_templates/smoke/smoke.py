@@ -1,4 +1,4 @@
-"""Try a deployed bundle: model files, health, metadata, one inference with its expected answer.
+"""Try a deployed bundle: model files, health, one inference or generation with its expected answer.
 
     python3 smoke/smoke.py [--url http://127.0.0.1:8000] [--wait SECONDS]
 
@@ -47,11 +47,11 @@ def check_files(lock):
     return f"{len(lock['files'])} model files are those that were measured"
 
 
-def check_health(url, wait_s):
+def check_health(url, ready, wait_s):
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            urllib.request.urlopen(url + "/v2/health/ready", timeout=5).close()
+            urllib.request.urlopen(url + ready, timeout=5).close()
             return "the server is ready"
         except OSError as error:
             if time.monotonic() >= deadline:
@@ -82,6 +82,41 @@ def check_inference(model_url, expectation):
     for output in expectation["outputs"]:
         compare(output, answers[output["name"]], expectation["absolute"], expectation["relative"])
     return "the answer is the expected one"
+
+
+def check_generation(url, expectation):
+    """Greedy: the answer must begin with every token, or with the text, of which the original was certain."""
+    request = urllib.request.Request(
+        url + expectation["path"],
+        data=(BUNDLE / "smoke" / "request.json").read_bytes(),
+        headers={"Content-Type": "application/json"},
+    )
+    tokens, text, pieces = [], "", 0
+    for event in events_of(fetch(request)[0]):
+        if event.get("error"):
+            raise Failure(f"the stream holds an error: {event['error']}")
+        choice = (event.get("choices") or [{}])[0]
+        said = event.get("token_ids", [])
+        tokens += said if isinstance(said, list) else [said]
+        text += str(event.get("text_output", choice.get("text")) or "")
+        pieces += 1
+    if not text.strip() and not tokens:
+        raise Failure("nothing was generated")
+    wanted = expectation["token_ids"]
+    if tokens and tokens[: len(wanted)] != wanted:
+        raise Failure(f"the tokens begin with {tokens[: len(wanted)]}, expected {wanted}")
+    if not tokens and not text.lstrip().startswith(expectation["text"].lstrip()):
+        raise Failure(f"the answer is {text!r}, expected to begin with {expectation['text']!r}")
+    return f"{pieces} events; the answer begins with the {len(wanted)} tokens that are certain"
+
+
+def events_of(body):
+    """The JSON of server-sent events, or of a whole answer."""
+    text = body.decode(errors="replace")
+    if not text.lstrip().startswith("data:"):
+        return [json.loads(text)]
+    lines = (line[len("data:") :].strip() for line in text.splitlines() if line.startswith("data:"))
+    return [json.loads(line) for line in lines if line and line != "[DONE]"]
 
 
 def fetch(request):
@@ -150,12 +185,17 @@ def main():
     lock = json.loads((BUNDLE / "bundle.lock.json").read_text(encoding="utf-8"))
     expectation = json.loads((BUNDLE / "smoke" / "expected.json").read_text(encoding="utf-8"))
     model_url = options.url + "/v2/models/" + urllib.parse.quote(expectation["model"], safe="")
-    checks = (
+    checks = [
         ("files", lambda: check_files(lock)),
-        ("health", lambda: check_health(options.url, options.wait)),
-        ("metadata", lambda: check_metadata(model_url, expectation)),
-        ("inference", lambda: check_inference(model_url, expectation)),
-    )
+        ("health", lambda: check_health(options.url, expectation["ready"], options.wait)),
+    ]
+    if "outputs" in expectation:
+        checks += [
+            ("metadata", lambda: check_metadata(model_url, expectation)),
+            ("inference", lambda: check_inference(model_url, expectation)),
+        ]
+    else:
+        checks.append(("generation", lambda: check_generation(options.url, expectation)))
     for name, check in checks:
         try:
             sys.stdout.write(f"ok      {name:10} {check()}\n")

@@ -75,6 +75,17 @@ def test_a_step_that_needs_packages_brings_its_image_recipe(make_spec: Make) -> 
     assert f"ARG TRITON_IMAGE={TRITON_IMAGE}\n" in str(bundle.files["triton/Dockerfile"])
 
 
+def test_a_backend_that_no_image_has_comes_with_the_recipe(make_spec: Make) -> None:
+    bundle = compose_bundle(make_spec(requirements=("tokenizers>=0.21",), backends=("onnxruntime_llm",)))
+    assert compose_file(bundle)["services"]["triton"]["image"].startswith("poc-toolkit/vision:")
+    assert "COPY backends/onnxruntime_llm /opt/tritonserver/backends/onnxruntime_llm\n" in str(
+        bundle.files["triton/Dockerfile"]
+    )
+    brought = {path for path in bundle.copies if path.startswith("triton/backends/onnxruntime_llm/")}
+    assert {"triton/backends/onnxruntime_llm/model.py", "triton/backends/onnxruntime_llm/llm_engine.py"} <= brought
+    assert brought <= set(json.loads(bundle.files["bundle.lock.json"])["files"])
+
+
 def test_the_gpu_file_is_used_only_where_the_target_has_a_gpu(make_spec: Make) -> None:
     for gpu in (False, True):
         bundle = compose_bundle(make_spec(gpu=gpu))

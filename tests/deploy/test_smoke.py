@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolkit.deploy import DeploymentSpec, SmokeRequest, compose_bundle, write_bundle
+from toolkit.deploy import DeploymentSpec, SmokeGeneration, SmokeRequest, compose_bundle, write_bundle
 from toolkit.deploy.metrics import METRICS
 from toolkit.deploy.smoke import smoke_files
 from toolkit.export.parity import Tolerance
@@ -68,6 +68,38 @@ def answer(x):
     outputs = {"doubled": 2 * x, "half": (x / 2).astype(np.float16), "label": label}
     return pb_utils.InferenceResponse([pb_utils.Tensor(name, array) for name, array in outputs.items()])
 """
+WRITES = """\
+name: "writes"
+backend: "python"
+max_batch_size: 0
+input { name: "text_input" data_type: TYPE_STRING dims: [ 1 ] }
+input { name: "return_token_ids" data_type: TYPE_BOOL dims: [ 1 ] optional: true }
+output { name: "text_output" data_type: TYPE_STRING dims: [ -1 ] }
+output { name: "token_ids" data_type: TYPE_INT32 dims: [ -1 ] }
+model_transaction_policy { decoupled: true }
+"""
+WRITER = """\
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        for request in requests:
+            sender = request.get_response_sender()
+            with_tokens = pb_utils.get_input_tensor_by_name(request, "return_token_ids") is not None
+            for token, text in ((7, b" a"), (8, b" caf\\xc3\\xa9"), (9, b" more")):
+                outputs = [pb_utils.Tensor("text_output", np.array([text], dtype=object))]
+                outputs += [pb_utils.Tensor("token_ids", np.array([token], np.int32))] if with_tokens else []
+                sender.send(pb_utils.InferenceResponse(outputs))
+            sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+"""
+GENERATION = SmokeGeneration(
+    path="/v2/models/writes/generate_stream",
+    request={"text_input": "a", "return_token_ids": True},
+    token_ids=(7, 8),
+    text="a caf\u00e9",
+)
 SMOKE = SmokeRequest(
     inputs={"x": np.array([[1.0, np.inf]], np.float32), "image": np.array([[137, 80, 78, 71, 0]], np.uint8)},
     expected={
@@ -104,6 +136,10 @@ def written(make_spec_of: Callable[..., DeploymentSpec], tmp_path_factory: pytes
     (repository / "answers" / "1" / "model.py").write_text(MODEL)
     spec = make_spec_of(repository, model="whole", entries=("answers", "whole"), smoke=SMOKE)
     write_bundle(compose_bundle(spec), folder / "bundle")
+    (repository / "writes" / "1").mkdir(parents=True)
+    (repository / "writes" / "config.pbtxt").write_text(WRITES)
+    (repository / "writes" / "1" / "model.py").write_text(WRITER)
+    shutil.copytree(repository / "writes", folder / "bundle" / "model_repository" / "writes")
     return folder / "bundle"
 
 
@@ -152,6 +188,45 @@ def test_another_answer_fails(deployed: Deployed, output: int, field: str, value
     assert message in said.splitlines()[-1]
 
 
+@pytest.fixture
+def generating(deployed: Deployed) -> Deployed:
+    """The bundle, as if an entry that generates text were its measured one."""
+    for name, content in smoke_files("writes", GENERATION, ready="/v2/health/ready").items():
+        (deployed.bundle / "smoke" / name).write_text(str(content))
+    return deployed
+
+
+@pytest.mark.parametrize("ask_for_tokens", [True, False])
+def test_a_sound_generation_passes(generating: Deployed, ask_for_tokens: bool) -> None:
+    if not ask_for_tokens:
+        (generating.bundle / "smoke" / "request.json").write_text('{"text_input": "a"}')
+    code, said = generating.smoke()
+    assert code == 0, said
+    assert [line.split()[1] for line in said.splitlines()] == ["files", "health", "generation"]
+    assert "3 events" in said and "2 tokens that are certain" in said
+
+
+@pytest.mark.parametrize(
+    ("request_json", "expected", "message"),
+    [
+        (None, {"token_ids": [7, 9]}, "begin with [7, 8], expected [7, 9]"),
+        ({"text_input": "a"}, {"text": "a tea"}, "expected to begin with 'a tea'"),
+        ({"text": "a"}, {}, "HTTP 400"),
+        (None, {"path": "/v2/models/absent/generate_stream"}, "HTTP 4"),
+    ],
+)
+def test_another_generation_fails(
+    generating: Deployed, request_json: object, expected: dict[str, object], message: str
+) -> None:
+    smoke = generating.bundle / "smoke"
+    if request_json is not None:
+        (smoke / "request.json").write_text(json.dumps(request_json))
+    (smoke / "expected.json").write_text(json.dumps(json.loads((smoke / "expected.json").read_text()) | expected))
+    code, said = generating.smoke()
+    assert code == 1
+    assert message in said.splitlines()[-1]
+
+
 def test_another_model_file_fails(deployed: Deployed) -> None:
     (deployed.bundle / "model_repository" / "answers" / "1" / "model.py").write_text("# changed")
     code, said = deployed.smoke()
@@ -187,7 +262,7 @@ def test_values_that_json_lacks_are_written_as_text() -> None:
         },
         tolerance=Tolerance(absolute=0.0, relative=0.0),
     )
-    outputs = json.loads(smoke_files("m", smoke)["expected.json"])["outputs"]
+    outputs = json.loads(smoke_files("m", smoke, ready="/ready")["expected.json"])["outputs"]
     assert {o["name"]: (o["datatype"], o["shape"], o["data"]) for o in outputs} == {
         "f": ("FP32", [1, 3], ["nan", "-inf", 0.5]),
         "s": ("BYTES", [1, 2], ["é", "\\xff"]),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from toolkit.deploy import DeploymentSpec, Figures, step_requirements
+from toolkit.deploy import DeploymentSpec, Figures, requirements_below
 from toolkit.deploy.spec import MIB, TRITON_IMAGE, default_memory_bytes
 from toolkit.errors import ConfigurationError, UsageError
 
@@ -86,7 +86,7 @@ def test_the_requirements_of_all_steps_are_gathered_once(tmp_path: Path) -> None
     for entry, text in {"a": "pillow>=10\nnumpy>=1.26,<2  # stub\n", "b": "\n# none\npillow>=10\n", "c": "x\n"}.items():
         (tmp_path / entry / "1").mkdir(parents=True)
         (tmp_path / entry / "1" / "requirements.txt").write_text(text)
-    assert step_requirements(tmp_path, ("a", "b")) == ("numpy>=1.26,<2", "pillow>=10")
+    assert requirements_below((tmp_path / "a", tmp_path / "b")) == ("numpy>=1.26,<2", "pillow>=10")
 
 
 @pytest.mark.parametrize("line", ["-r other.txt", "--index-url=http://x", "a @ http://x", "./local", "a; b", "a $(id)"])
@@ -94,6 +94,6 @@ def test_a_requirement_that_is_more_than_a_package_is_refused(make_spec: Make, t
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "requirements.txt").write_text(line)
     with pytest.raises(ConfigurationError, match="not a package"):
-        step_requirements(tmp_path, ("a",))
+        requirements_below((tmp_path / "a",))
     with pytest.raises(ConfigurationError, match="not a package"):
         make_spec(requirements=(line,))

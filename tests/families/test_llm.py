@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,30 @@ from tiny_llm import make_folder
 from toolkit.errors import ConfigurationError, UsageError
 from toolkit.families import FAMILIES, family_of_entry
 from toolkit.families.asking import Asked
-from toolkit.families.llm import LLM, MARGINS, TOKENS, compare_tokens, questions_of, requests_of
+from toolkit.families.llm import LLM, MARGINS, TOKENS, certain_answer, compare_tokens, questions_of, requests_of
 from toolkit.families.prompts import TokenizerFile, Words, prose, texts_of
 from toolkit.load.workload import prompts_of, workload_data_from_text, workload_from_data
+from toolkit.models.language_model import LANGUAGE_MODEL_FILE, LanguageModel
 from toolkit.poc import read_poc
+from toolkit.records import write_json
 from toolkit.serve.server import Endpoint
 from toolkit.workflow.live_parity import check_live_parity
 from toolkit.workflow.scaffold import new_poc
 
 ENTRY = Asked(name="llm", inputs=frozenset(name for name, _ in INPUTS), context=512, folder=None)
+END = 1
+DESCRIBED = LanguageModel(
+    architecture="LlamaForCausalLM",
+    parameters=1000,
+    context_length=512,
+    vocabulary_size=600,
+    layers=2,
+    kv_heads=2,
+    head_size=16,
+    cache="in_place",
+    cache_dtype="float32",
+    end_token_ids=(END,),
+)
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +147,30 @@ def test_live_parity_fails_on_another_token(tmp_path: Path) -> None:
         endpoint = Endpoint(http=stub.address, metrics=stub.address)
         live = check_live_parity(endpoint, ("llm",), questions_of(ENTRY, tmp_path), clients=8)
     assert live.outcome == "FAIL" and "prompt 3 differs at token 2" in live.reason
+
+
+@pytest.mark.parametrize(
+    ("margin", "prompt", "tokens"),
+    [(0.5, "second", [5, 6, 7]), (0.05, "first", [2, 3, 4, 5]), (5.0, "first", [])],
+)
+def test_the_certain_answer_is_the_longest_one_that_a_margin_leaves(
+    tokenizer_folder: Path, tmp_path: Path, margin: float, prompt: str, tokens: list[int]
+) -> None:
+    shutil.copy(tokenizer_folder / "tokenizer.json", tmp_path)
+    write_json(tmp_path / LANGUAGE_MODEL_FILE, DESCRIBED)
+    (tmp_path / "prompts.json").write_text('["first", "second"]')
+    np.savez(
+        tmp_path / "reference.npz",
+        tokens=np.array([[2, 3, 4, 5], [5, 6, 7, END]], np.int32),
+        margins=np.array([[1.0, 1.0, 0.1, 1.0], [1.0, 0.6, 0.5, 1.0]], np.float32),
+        prompt_ids=np.array([[2, 3], [4, 0]], np.int32),
+        prompt_lengths=np.array([2, 1], np.int32),
+    )
+    answer = certain_answer(tmp_path, margin)
+    assert (answer.prompt, list(answer.token_ids)) == (prompt, tokens)
+    decode = TokenizerFile(tmp_path).decode
+    before = {"first": [2, 3], "second": [4]}[prompt]
+    assert decode(before) + answer.text == decode([*before, *tokens])
 
 
 def test_an_entry_is_recognised_by_its_inputs() -> None:

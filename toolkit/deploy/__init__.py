@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from toolkit.deploy.bundle import Bundle, write_bundle
 from toolkit.deploy.compose import compose_bundle
-from toolkit.deploy.smoke import SmokeRequest
-from toolkit.deploy.spec import DeploymentSpec, Figures, step_requirements
+from toolkit.deploy.smoke import SmokeGeneration, SmokeRequest
+from toolkit.deploy.spec import DeploymentSpec, Figures, requirements_below
 from toolkit.deploy.validate import Finding, validate_bundle, validate_folder
 
 __all__ = [
@@ -16,9 +16,10 @@ __all__ = [
     "DeploymentSpec",
     "Figures",
     "Finding",
+    "SmokeGeneration",
     "SmokeRequest",
     "compose_bundle",
-    "step_requirements",
+    "requirements_below",
     "validate_bundle",
     "validate_folder",
     "write_bundle",

@@ -12,6 +12,7 @@ from toolkit.deploy.alerts import alerts_for, is_alerted
 from toolkit.deploy.bundle import Bundle
 from toolkit.deploy.contents import (
     CHECKED_COMMAND,
+    backend_files,
     figures_mark,
     images,
     kept_folders,
@@ -23,7 +24,7 @@ from toolkit.deploy.contents import (
     start_files,
 )
 from toolkit.deploy.rendering import render
-from toolkit.deploy.spec import MIB, DeploymentSpec, Figures
+from toolkit.deploy.spec import MIB, DeploymentSpec, Figures, StreamFigures
 from toolkit.deploy.validate import refuse_unsound, validate_bundle
 from toolkit.load.slo import criterion_text
 from toolkit.tune.words import rate_text, target_text, time_text
@@ -35,7 +36,7 @@ def compose_bundle(spec: DeploymentSpec) -> Bundle:
     It is a function of `spec` and of the files it names alone. Raises RepositoryError for a repository that cannot be
     copied, ConfigurationError for a template that cannot be filled or yields a file that its own parser refuses.
     """
-    copies = model_files(spec)
+    copies = {**model_files(spec), **backend_files(spec)}
     files: dict[str, str | bytes] = {
         "README.md": render("compose/README.md.j2", _readme_values(spec)),
         "bundle.lock.json": lock_json(spec, copies),
@@ -60,7 +61,7 @@ def _compose_files(spec: DeploymentSpec) -> tuple[str, ...]:
 def _compose_values(spec: DeploymentSpec) -> dict[str, Any]:
     return {
         "images": images(spec),
-        "recipe": f"poc-toolkit/{spec.slug}:{_tag(spec.run_id)}" if spec.requirements else "",
+        "recipe": f"poc-toolkit/{spec.slug}:{_tag(spec.run_id)}" if spec.has_recipe else "",
         "command": CHECKED_COMMAND,
         "memory": f"{spec.memory_bytes // MIB}m",
         "shared_memory": f"{spec.shm_bytes // MIB}m",
@@ -82,7 +83,7 @@ def _readme_values(spec: DeploymentSpec) -> dict[str, Any]:
         "toolkit_version": spec.toolkit_version,
         "device": "GPU" if spec.gpu else "CPU",
         "image": spec.image,
-        "recipe": bool(spec.requirements),
+        "recipe": spec.has_recipe,
         "memory_mib": spec.memory_bytes // MIB,
         "shared_memory_mib": spec.shm_bytes // MIB,
         "slo": ",".join(map(criterion_text, spec.slo.criteria)),
@@ -96,13 +97,25 @@ def _readme_values(spec: DeploymentSpec) -> dict[str, Any]:
 
 
 def _figure_rows(figures: Figures) -> tuple[tuple[str, str], ...]:
-    p99_s = figures.latency_p99_s
     return (
         ("verdict", figures.outcome),
         ("load", figures.load),
         ("throughput", f"{rate_text(figures.throughput_per_s)} requests/s"),
-        ("p99 latency", "not known" if p99_s is None else time_text(p99_s)),
+        ("p99 latency", _time(figures.latency_p99_s)),
+        *(() if figures.streams is None else _stream_rows(figures.streams)),
         ("server", figures.server),
         ("device", figures.device),
         ("machine", figures.environment),
     )
+
+
+def _stream_rows(streams: StreamFigures) -> tuple[tuple[str, str], ...]:
+    return (
+        ("p99 time to first token", _time(streams.ttft_p99_s)),
+        ("p99 time per output token", _time(streams.tpot_p99_s)),
+        ("output", f"{rate_text(streams.tokens_per_s)} tokens/s"),
+    )
+
+
+def _time(seconds: float | None) -> str:
+    return "not known" if seconds is None else time_text(seconds)

@@ -15,12 +15,14 @@ from toolkit.deploy.rendering import render
 from toolkit.deploy.smoke import smoke_files
 from toolkit.deploy.spec import NOT_MEASURED, DeploymentSpec
 from toolkit.records import SCHEMA, to_data, to_json
+from toolkit.serve.backend_directory import OURS as OUR_BACKENDS
 
 #: Source: github.com/prometheus/prometheus releases (long-term support) and github.com/grafana/grafana releases.
 PROMETHEUS_IMAGE = "prom/prometheus:v3.5.0"
 GRAFANA_IMAGE = "grafana/grafana:12.3.1"
 
 MODEL_REPOSITORY = "model_repository"
+READY = "/v2/health/ready"
 
 #: `--metrics-config=summary_latencies=true` gives the quantiles that the latency alerts and the dashboard read.
 TRITON_COMMAND = (
@@ -46,6 +48,12 @@ def model_files(spec: DeploymentSpec) -> dict[str, CopiedFile]:
     """The files of the deployed entries, by their path in the bundle."""
     files = repository_files(spec.repository, spec.entries)
     return {f"{MODEL_REPOSITORY}/{path}": file for path, file in files.items()}
+
+
+def backend_files(spec: DeploymentSpec) -> dict[str, CopiedFile]:
+    """The files of the backends that the image is given, by their path in the bundle."""
+    files = repository_files(OUR_BACKENDS, spec.backends)
+    return {f"triton/backends/{path}": file for path, file in files.items()}
 
 
 def kept_folders(spec: DeploymentSpec) -> dict[str, str | bytes]:
@@ -104,7 +112,7 @@ def observability_files(spec: DeploymentSpec) -> dict[str, str | bytes]:
 
 def smoke_test_files(spec: DeploymentSpec) -> dict[str, str | bytes]:
     """The request, the answer that it must get, and the program that compares."""
-    files = smoke_files(spec.model, spec.smoke)
+    files = smoke_files(spec.model, spec.smoke, ready=READY)
     return {f"smoke/{name}": content for name, content in files.items()} | {"smoke/smoke.py": render("smoke/smoke.py")}
 
 
@@ -114,10 +122,10 @@ def start_files() -> dict[str, str | bytes]:
 
 
 def recipe_files(spec: DeploymentSpec) -> dict[str, str | bytes]:
-    """The image recipe, where a step needs packages that the stock image does not have; else nothing."""
-    if not spec.requirements:
+    """The image recipe, where the repository needs what the stock image does not have; else nothing."""
+    if not spec.has_recipe:
         return {}
     return {
-        "triton/Dockerfile": render("triton/Dockerfile.j2", {"image": spec.image}),
+        "triton/Dockerfile": render("triton/Dockerfile.j2", {"image": spec.image, "backends": spec.backends}),
         "triton/requirements.txt": "".join(f"{line}\n" for line in spec.requirements),
     }

@@ -1,6 +1,7 @@
 """One request and the answer that it must get, as files that smoke.py of the bundle sends and compares.
 
-In: input and expected arrays by tensor name. Out: the request body (KServe v2, binary tensors) and expected.json.
+In: input and expected arrays by tensor name, or a prompt's request and its greedy answer. Out: the request body (KServe
+v2 with binary tensors, or JSON) and expected.json.
 This module does not know where the bundle will run, and sends nothing.
 """
 
@@ -29,13 +30,39 @@ class SmokeRequest:
     tolerance: Tolerance
 
 
-def smoke_files(model: str, smoke: SmokeRequest) -> dict[str, str | bytes]:
-    """The request and the expectation by file name. Raises UsageError for a dtype without a wire form."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmokeGeneration:
+    """The JSON of a greedy request that `path` answers in a stream, and how the answer must begin.
+
+    The tokens are compared where the server tells them, the text where it does not.
+    """
+
+    path: str
+    request: Mapping[str, Any]
+    token_ids: tuple[int, ...]
+    text: str
+
+
+def smoke_files(model: str, smoke: SmokeRequest | SmokeGeneration, *, ready: str) -> dict[str, str | bytes]:
+    """The request and the expectation by file name; `ready` is the path of the server's readiness.
+
+    Raises UsageError for a dtype without a wire form.
+    """
+    asked = {"model": model, "ready": ready}
+    return _generation_files(asked, smoke) if isinstance(smoke, SmokeGeneration) else _tensor_files(asked, smoke)
+
+
+def _generation_files(asked: Mapping[str, Any], smoke: SmokeGeneration) -> dict[str, str | bytes]:
+    expectation = {**asked, "path": smoke.path, "token_ids": smoke.token_ids, "text": smoke.text}
+    return {"request.json": to_json(dict(smoke.request)), "expected.json": to_json(expectation)}
+
+
+def _tensor_files(asked: Mapping[str, Any], smoke: SmokeRequest) -> dict[str, str | bytes]:
     from toolkit.serve.wire import infer_body
 
     header_length, body = infer_body(smoke.inputs, outputs=tuple(smoke.expected))
     expectation = {
-        "model": model,
+        **asked,
         "header_length": header_length,
         "absolute": smoke.tolerance.absolute,
         "relative": smoke.tolerance.relative,

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from toolkit import __version__
 from toolkit.deploy.bundle import checked_path
-from toolkit.deploy.smoke import SmokeRequest
+from toolkit.deploy.smoke import SmokeGeneration, SmokeRequest
 from toolkit.errors import ConfigurationError, UsageError
 from toolkit.load.slo import Slo
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 #: Server 2.73.0 with the onnxruntime, tensorrt and python backends.
 #: Source: docs.nvidia.com/deeplearning/triton-inference-server/release-notes/rel-26-09.html
 TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:26.09-py3"
+IMAGE_BACKENDS = ("onnxruntime", "tensorrt", "python")
 
 Target = Literal["compose", "kubernetes", "kserve"]
 
@@ -50,6 +52,15 @@ _REQUIREMENT = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StreamFigures:
+    """What was measured of streamed answers besides: times of a request, and tokens of all of them a second."""
+
+    ttft_p99_s: float | None
+    tpot_p99_s: float | None
+    tokens_per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """What was measured and where. `server` is the image that served, or what served instead of one."""
 
@@ -60,6 +71,7 @@ class Figures:
     environment: str
     device: str
     server: str
+    streams: StreamFigures | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +82,7 @@ class DeploymentSpec:
     `figures` is None where nothing was chosen. `memory_bytes` is the container's limit and includes `shm_bytes`; `cpus`
     are the cores that it had when it was measured. `registry` is where the images that the customer builds will be.
     `overlays` are those of the Kubernetes targets.
+    `requirements` and `backends` are what the image lacks: Python packages, and folders of serve/backends.
     """
 
     name: str
@@ -80,11 +93,12 @@ class DeploymentSpec:
     run_id: str
     slo: Slo
     figures: Figures | None
-    smoke: SmokeRequest
+    smoke: SmokeRequest | SmokeGeneration
     memory_bytes: int
     shm_bytes: int = 1024 * MIB
     gpu: bool = False
     requirements: tuple[str, ...] = ()
+    backends: tuple[str, ...] = ()
     image: str = TRITON_IMAGE
     cpus: float = 2.0
     registry: str = NO_REGISTRY
@@ -115,6 +129,11 @@ class DeploymentSpec:
         return slug if slug == wanted else f"{slug or 'poc'}-{hashlib.sha256(self.name.encode()).hexdigest()[:7]}"
 
     @property
+    def has_recipe(self) -> bool:
+        """Whether the model repository needs more than the image holds, so that one is built from it."""
+        return bool(self.requirements or self.backends)
+
+    @property
     def is_measured_on_target(self) -> bool:
         """Whether the figures come from the deployed image on the same kind of device."""
         device = "GPU" if self.gpu else "CPU"
@@ -127,15 +146,14 @@ def default_memory_bytes(model_bytes: int, shm_bytes: int = 1024 * MIB) -> int:
     return -(-wanted // MIB) * MIB
 
 
-def step_requirements(repository: Path, entries: tuple[str, ...]) -> tuple[str, ...]:
-    """The lines of every requirements.txt below the entries, sorted, each once. Raises ConfigurationError."""
+def requirements_below(folders: Iterable[Path]) -> tuple[str, ...]:
+    """The lines of every requirements.txt below the folders, sorted, each once. Raises ConfigurationError."""
     found = set()
-    for entry in entries:
-        for path in (repository / entry).rglob("requirements.txt"):
-            for line in path.read_text(encoding="utf-8").splitlines():
-                if requirement := line.partition("#")[0].strip():
-                    _check_requirement(requirement, str(path))
-                    found.add(requirement)
+    for path in (path for folder in folders for path in folder.rglob("requirements.txt")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if requirement := line.partition("#")[0].strip():
+                _check_requirement(requirement, str(path))
+                found.add(requirement)
     return tuple(sorted(found))
 
 

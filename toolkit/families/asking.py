@@ -55,12 +55,21 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CertainAnswer:
+    """A prompt and the beginning of its greedy answer, as far as rounding cannot change it; it may be empty."""
+
+    prompt: str
+    token_ids: tuple[int, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
     """`recognises` a ModelConfig of such an entry. A request may take `timeout_s`.
 
     `entry` is the Asked of a config, `requests` of a workload as poc.yaml has it, whole and ready to be sent, and
     `questions` those whose answers the exporter left in an artifact's folder; `workload` reads one from a command line.
-    `delivery` says why such a run leaves no bundle, and what does it instead.
+    `certain` is the longest answer in an artifact's folder that a margin makes certain.
     """
 
     protocol: WireProtocol
@@ -70,4 +79,4 @@ class Asking:
     requests: Callable[[Asked, Mapping[str, Any], WireProtocol], tuple[bytes, ...]]
     questions: Callable[[Asked, Path], Questions]
     workload: Callable[[str], Mapping[str, Any]]
-    delivery: str
+    certain: Callable[[Path, float], CertainAnswer]

@@ -18,14 +18,15 @@ from toolkit.export.arrays import read_arrays
 from toolkit.export.generation_parity import TIE
 from toolkit.export.parity import BatchEvidence, ParityResult, TaskMetric, TaskResult, Tolerance, compare
 from toolkit.export.spec import PROMPTS_FILE, REFERENCE_FILE
-from toolkit.families.asking import Asked, Asking, Questions
+from toolkit.families.asking import Asked, Asking, CertainAnswer, Questions
 from toolkit.families.family import Family
-from toolkit.families.prompts import texts_of, tokenizer_in
+from toolkit.families.prompts import TokenizerFile, texts_of, tokenizer_in
 from toolkit.load.ask import Answer
 from toolkit.load.connection import WireProtocol
 from toolkit.load.server_metrics import Sample, read_metrics
 from toolkit.load.token_trace import prompts_from_trace
 from toolkit.load.workload import Prompt, WorkloadSpec, prompts_of, workload_data_from_text, workload_from_data
+from toolkit.models.language_model import read_language_model
 from toolkit.records import from_data
 from toolkit.serve.event_stream import DONE, Events
 from toolkit.serve.generation import Sampling, generates_text, generation_request, input_names, piece_from_event
@@ -107,6 +108,24 @@ def questions_of(entry: Asked, artifact: Path) -> Questions:
         decode=partial(tokens_of, steps=longest),
         watch=watch_iterations,
     )
+
+
+def certain_answer(artifact: Path, margin: float) -> CertainAnswer:
+    """Of the exporter's prompts the one whose greedy answer is certain for longest.
+
+    A step is certain while the original's two best logits differ by `margin` or more, and before its end of text.
+    """
+    arrays, prompts = read_arrays(artifact / REFERENCE_FILE), json.loads((artifact / PROMPTS_FILE).read_text())
+    ends = read_language_model(artifact).end_token_ids
+    certain = (arrays["margins"] >= margin) & ~np.isin(arrays["tokens"], ends)
+    lengths = np.cumprod(certain, axis=1).sum(axis=1)
+    chosen = int(lengths.argmax())
+    tokens = arrays["tokens"][chosen, : lengths[chosen]].tolist()
+    asked = arrays["prompt_ids"][chosen, : arrays["prompt_lengths"][chosen]].tolist()
+    tokenizer = TokenizerFile(artifact)
+    # Decoded behind the prompt, since some tokenizers drop the space that a text begins with.
+    text = tokenizer.decode([*asked, *tokens]).removeprefix(tokenizer.decode(asked)).rstrip("\N{REPLACEMENT CHARACTER}")
+    return CertainAnswer(prompt=prompts[chosen], token_ids=tuple(tokens), text=text)
 
 
 def tokens_of(answer: Answer, *, steps: int) -> dict[str, Array]:
@@ -205,7 +224,6 @@ LLM = Family(
         requests=requests_of,
         questions=questions_of,
         workload=workload_data_from_text,
-        delivery="this entry's backend is the embedded server's, which no production image holds; `toolkit repo add "
-        "DIR --server triton-vllm` writes the entry of a GPU server from the same folder, not measured here",
+        certain=certain_answer,
     ),
 )

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+from urllib.parse import quote
 
+from toolkit.artifact import read_artifact
 from toolkit.deploy.bundle import Bundle, write_bundle
 from toolkit.deploy.compose import compose_bundle
 from toolkit.deploy.kubernetes import kubernetes_bundle
-from toolkit.deploy.smoke import SmokeRequest
+from toolkit.deploy.smoke import SmokeGeneration, SmokeRequest
 from toolkit.deploy.spec import (
+    IMAGE_BACKENDS,
     NO_REGISTRY,
     DeploymentSpec,
     Figures,
+    StreamFigures,
     Target,
     default_memory_bytes,
-    step_requirements,
+    requirements_below,
 )
 from toolkit.deploy.validate import Finding, validate_folder
 from toolkit.environment import package_version
 from toolkit.errors import UsageError
 from toolkit.export.parity import Tolerance
+from toolkit.load.measurement import Streams
 from toolkit.poc import Poc, read_resolved
 from toolkit.records import files_below, read_json, writing
-from toolkit.repository.entry import read_entries
+from toolkit.repository.entry import RepositoryEntry, read_entries
+from toolkit.repository.model_config import config_data
+from toolkit.serve.backend_directory import OURS
+from toolkit.serve.generation import Sampling, generation_request, input_names
 from toolkit.tune.decision import Decision
 from toolkit.workflow.report import DECISION, trials_of
 from toolkit.workflow.requests import first_question
@@ -34,6 +43,11 @@ from toolkit.workflow.runs import RESOLVED, Manifest, read_manifest, repository_
 
 #: A GPU or another build of the runtime rounds differently; a smoke test looks for a wrong model, not for rounding.
 SMOKE_TOLERANCE = Tolerance(absolute=1e-3, relative=1e-2)
+#: So far apart are the two best logits of a token that rounding on another machine does not exchange them, by the
+#: precision of the entry; of the others no token is certain, since their weights are not the original's.
+CERTAIN_LOGITS = {"fp32": 1e-2}
+#: Tokens that are asked for where none is certain.
+ANY_TOKENS = 16
 
 
 #: What makes the bundle of each target.
@@ -83,7 +97,11 @@ def deployment_spec(run: Path, asked: Deployment) -> DeploymentSpec:
     repository = repository_of(run)
     if repository is None or not (run / RESOLVED).is_file():
         raise UsageError(f"{run} holds no repository to deploy", mend="name a run that `toolkit run` made")
-    entries = tuple(e.name for e in read_entries(repository))
+    described = read_entries(repository)
+    entries = tuple(e.name for e in described)
+    backends = tuple(sorted({e.config.backend for e in described} & _own_backends()))
+    brought = (*(repository / entry for entry in entries), *(OURS / backend for backend in backends))
+    measured = next(e for e in described if e.name == manifest.subject.measured)
     model_bytes = sum((repository / f).stat().st_size for f in files_below(repository))
     return DeploymentSpec(
         name=manifest.name,
@@ -94,10 +112,11 @@ def deployment_spec(run: Path, asked: Deployment) -> DeploymentSpec:
         run_id=run.name,
         slo=manifest.subject.slo,
         figures=_figures(run, manifest, decision),
-        smoke=_smoke_request(run, read_resolved(run / RESOLVED, manifest.name)),
+        smoke=_smoke(run, read_resolved(run / RESOLVED, manifest.name), measured),
         memory_bytes=default_memory_bytes(model_bytes),
         gpu=manifest.environment.device == "GPU",
-        requirements=step_requirements(repository, entries),
+        requirements=requirements_below(brought),
+        backends=backends,
         cpus=manifest.environment.cores,
         registry=asked.registry or NO_REGISTRY,
         overlays=asked.overlays,
@@ -111,6 +130,7 @@ def _figures(run: Path, manifest: Manifest, decision: Decision) -> Figures | Non
     point = next((p for p in points if p.load == decision.load), None)
     if point is None:
         return None
+    streams = point.measurement.streams
     return Figures(
         throughput_per_s=point.measurement.throughput_per_s,
         latency_p99_s=point.measurement.latency.at(0.99).value_s,
@@ -119,10 +139,28 @@ def _figures(run: Path, manifest: Manifest, decision: Decision) -> Figures | Non
         environment=manifest.environment.summary(),
         device=manifest.environment.device,
         server=f"embedded Triton of nvidia-pytriton {package_version('nvidia-pytriton')}",
+        streams=None if streams is None else _stream_figures(streams),
     )
 
 
-def _smoke_request(run: Path, poc: Poc) -> SmokeRequest:
+def _stream_figures(streams: Streams) -> StreamFigures:
+    ttft, tpot = (None if d.is_empty else d.at(0.99).value_s for d in (streams.ttft, streams.tpot))
+    return StreamFigures(ttft_p99_s=ttft, tpot_p99_s=tpot, tokens_per_s=streams.tokens_per_s)
+
+
+def _own_backends() -> set[str]:
+    """The backends that come with the toolkit and with no image."""
+    return {path.name for path in OURS.iterdir() if (path / "model.py").is_file()} - set(IMAGE_BACKENDS)
+
+
+def _smoke(run: Path, poc: Poc, entry: RepositoryEntry) -> SmokeRequest | SmokeGeneration:
     """The first question, as a customer would send it, and the answer that the original gives to it."""
+    if (asking := poc.family.asking) is not None:
+        artifact = run / "artifacts" / poc.model
+        answer = asking.certain(artifact, CERTAIN_LOGITS.get(read_artifact(artifact).precision, math.inf))
+        sampling = Sampling(max_tokens=len(answer.token_ids) or ANY_TOKENS)
+        request = generation_request(answer.prompt, sampling, input_names(config_data(entry.config)), details=True)
+        path = f"/v2/models/{quote(entry.name, safe='')}/generate_stream"
+        return SmokeGeneration(path=path, request=request, token_ids=answer.token_ids, text=answer.text)
     inputs, expected = first_question(poc, run)
     return SmokeRequest(inputs=inputs, expected=expected, tolerance=SMOKE_TOLERANCE)

@@ -11,7 +11,6 @@ from toolkit.errors import ConfigurationError
 from toolkit.export.arrays import read_arrays
 from toolkit.export.made_arrays import ARRAYS_FILE
 from toolkit.export.parity import LiveParity, ParityResult
-from toolkit.families import FAMILIES
 from toolkit.index.recall import IndexRecall
 from toolkit.load.drift import Drift, drift_between
 from toolkit.load.slo import Slo
@@ -153,7 +152,7 @@ def report_run(run: Path, *, read: ReadPoint = read_point) -> Report:
         commands=(manifest.command, *(text.format(run=run) for text in COMMANDS)),
         versions={"poc-toolkit": manifest.toolkit_version, "commit": manifest.commit} | environment.packages,
         seeds={"requests": manifest.seed},
-        bundle=_bundle(run, subject.family),
+        bundle=_bundle(run),
         sizing=plan_in(run),
         rooflines=rooflines_in(run),
         evidence_sha256=digest_of_value(manifest.evidence) if manifest.evidence else "",
@@ -223,12 +222,9 @@ def write_redacted(run: Path, output: Path | None, words: tuple[str, ...]) -> Pa
     return html
 
 
-def _bundle(run: Path, family: str) -> BundleWritten | BundleOmitted:
+def _bundle(run: Path) -> BundleWritten | BundleOmitted:
     if (run / "deploy").is_dir():
         return BundleWritten(path="deploy")
-    asking = FAMILIES[family].asking if family in FAMILIES else None
-    if asking is not None:
-        return BundleOmitted(reason=asking.delivery)
     return BundleOmitted(reason="a bundle is written after a PASS only; `toolkit deploy RUN --allow-unproven` insists")
 
 

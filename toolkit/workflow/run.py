@@ -179,9 +179,8 @@ def _deliver(
         fill_repository(poc, folder, folders, chosen=chosen)
 
     step(run, "chosen_repository", {"chosen": chosen, "base": read_entries(run / "repository")}, fill)
-    if poc.family.asking is None:
-        progress("writing the deployment bundle")
-        deploy_run(run, run / "deploy", replace=True)
+    progress("writing the deployment bundle")
+    deploy_run(run, run / "deploy", replace=True)
     if publish is not None:
         progress(f"publishing to {publish}")
         fill_repository(poc, publish, folders, chosen=chosen, keep_versions=True)

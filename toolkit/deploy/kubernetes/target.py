@@ -10,6 +10,7 @@ from typing import Any
 
 from toolkit.deploy.bundle import Bundle
 from toolkit.deploy.contents import (
+    backend_files,
     kept_folders,
     lock_json,
     model_files,
@@ -36,9 +37,10 @@ def kubernetes_bundle(spec: DeploymentSpec) -> Bundle:
     copied, UsageError for overlays that exclude each other, ConfigurationError for a template that cannot be filled or
     yields what its reader would refuse.
     """
-    copies, start = model_files(spec), start_files()
+    models, start = model_files(spec), start_files()
+    copies = {**models, **backend_files(spec)}
     lock = lock_json(spec, copies)
-    model_bytes = sum(copy.source.stat().st_size for copy in copies.values())
+    model_bytes = sum(copy.source.stat().st_size for copy in models.values())
     pod = pod_values(spec, lock, str(start["start/start.py"]), model_bytes)
     files: dict[str, str | bytes] = {
         "bundle.lock.json": lock,

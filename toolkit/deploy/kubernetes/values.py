@@ -144,8 +144,8 @@ def tag_of(run_id: str) -> str:
 
 
 def server_image(spec: DeploymentSpec) -> str:
-    """The image that serves: the pinned one, or the customer's build of the recipe where steps need packages."""
-    if not spec.requirements:
+    """The image that serves: the pinned one, or the customer's build of the recipe where there is one."""
+    if not spec.has_recipe:
         return spec.image
     return f"{spec.registry}/{object_name(spec.slug)}-triton:{tag_of(spec.run_id)}"
 
