@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -162,3 +163,20 @@ def test_a_full_disk_is_named_and_nothing_half_written_counts(tmp_path: Path) ->
         assert "Traceback" not in done.stderr
     finally:
         subprocess.run(["umount", small], check=True)
+
+
+def test_a_bundle_is_validated_and_its_damage_is_the_exit_code(tmp_path: Path) -> None:
+    shutil.copytree(Path(__file__).parent / "deploy" / "goldens" / "compose", tmp_path / "bundle")
+    sound = toolkit("bundle", "validate", "bundle", "--json", cwd=tmp_path)
+    assert sound.returncode == 0, sound.stdout
+    found = json.loads(sound.stdout)["validation"]
+    assert {"YAML", "no secret", "ModelConfig protobuf"} <= {f["tool"] for f in found if f["outcome"] == "ok"}
+    assert all(f["reason"] for f in found if f["outcome"] == "skipped")
+    rules = tmp_path / "bundle" / "observability" / "prometheus" / "rules.yml"
+    rules.write_text(rules.read_text() + "groups: []\n")
+    damaged = toolkit("bundle", "validate", "bundle", cwd=tmp_path)
+    assert damaged.returncode == 1
+    assert "the key 'groups' stands twice" in damaged.stdout
+    (tmp_path / "empty").mkdir()
+    refused = toolkit("bundle", "validate", "empty", cwd=tmp_path)
+    assert (refused.returncode, "is not a bundle" in refused.stderr) == (2, True)

@@ -15,6 +15,7 @@ import typer
 from toolkit import __version__
 from toolkit.cli import deploying, exporting, measuring, serving, show, sizing, tuning
 from toolkit.cli.bounds import bounds
+from toolkit.cli.bundle import bundle
 from toolkit.cli.index import index
 from toolkit.cli.options import (
     MODEL_REPO,
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.add_typer(repo, name="repo")
 app.add_typer(index, name="index")
 app.add_typer(bounds, name="bounds")
+app.add_typer(bundle, name="bundle")
 
 INTERRUPTED = 130
 

@@ -29,7 +29,11 @@ WIDE = 200
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
 err = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else WIDE)
 MOST_CHARACTERS = 2000
-COLOURS = {"PASS": "green", "ok": "green", "FAIL": "red", "missing": "red", "error": "red", "UNDECIDED": "yellow"}
+COLOURS = {
+    **dict.fromkeys(("PASS", "ok"), "green"),
+    **dict.fromkeys(("FAIL", "missing", "error", "failed"), "red"),
+    **dict.fromkeys(("UNDECIDED", "skipped"), "yellow"),
+}
 
 
 def document(value: Any) -> None:
@@ -161,10 +165,16 @@ def _plain(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def bundle(folder: Path, findings: Sequence[Finding]) -> None:
-    """A bundle's folder and what the validators said."""
-    rows = [(f.tool, f.file, f.outcome, f.reason) for f in findings]
-    table(("validator", "file", "outcome", "reason"), rows)
+def bundle(folder: Path, findings: Sequence[Finding], *, every: bool = False) -> None:
+    """A bundle's folder and what the validators said; what one said of many files alike is one line, unless `every`."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for f in findings:
+        place = f"{f.file} {f.document}".strip()
+        groups.setdefault((f.tool, f.outcome, f.reason, place if every else ""), []).append(place)
+    table(
+        ("validator", "of", "outcome", "reason"),
+        [(tool, p[0] if len(p) == 1 else f"{len(p)} files", what, why) for (tool, what, why, _), p in groups.items()],
+    )
     out.print(f"bundle: {folder}", markup=False)
 
 
