@@ -27,6 +27,11 @@ def version() -> str:
     return next((f"{n} {v}" for n in ("cuvs-cu13", "cuvs-cu12") if (v := package_version(n))), "cuvs")
 
 
+def check_here(spec: IndexSpec) -> None:
+    """Raises MissingDependency without the library, EnvironmentProblem without a GPU."""
+    _library(spec)
+
+
 def build(vectors: Floats, spec: IndexSpec) -> Any:
     """An index of `vectors` [count, dimension]. Raises MissingDependency and EnvironmentProblem without a GPU."""
     library, metric = _library(spec), "sqeuclidean" if spec.metric == "l2" else "inner_product"

@@ -21,6 +21,11 @@ def version() -> str:
     return f"faiss-cpu {package_version('faiss-cpu')}"
 
 
+def check_here(spec: IndexSpec) -> None:
+    """Raises MissingDependency without the library."""
+    require("faiss")
+
+
 def build(vectors: Floats, spec: IndexSpec) -> Any:
     """An index of `vectors` [count, dimension]. Raises UsageError for sizes that do not fit, MissingDependency."""
     faiss = require("faiss")

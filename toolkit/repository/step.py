@@ -89,7 +89,7 @@ def read_step(step: str) -> Step:
 def config_from_step(step: str, name: str, parameters: Mapping[str, Any]) -> ModelConfig:
     """The configuration of an entry that runs the step, every parameter written out.
 
-    KIND_CPU: a step runs no GPU code, and KIND_AUTO would start `count` copies for each GPU and hold a CUDA context
+    KIND_CPU even where a step uses a GPU: KIND_AUTO would start `count` copies for each GPU and hold a CUDA context
     in every one. Raises UsageError for a parameter that is unknown, missing or of the wrong type.
     """
     declared = read_step(step)

@@ -1,12 +1,11 @@
 """`toolkit index`: build an index, and sweep kinds and efforts side by side into a run folder.
 
-Every kind is built and served by one Triton; an effort (FAISS's nprobe, ef_search) is set by a reload. The chosen
+Every kind is built and served by one Triton; an effort (nprobe, ef_search, itopk_size) is set by a reload. The chosen
 index is measured again with exclusions, and while it is replaced.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from toolkit.errors import UsageError
-from toolkit.index.build import BuiltIndex, build_index, exact_neighbours
-from toolkit.index.spec import EFFORT, EFFORTS, CuvsSpec, IndexSpec, Metric, spec_from_kind
+from toolkit.index.build import BuiltIndex, build_index, exact_neighbours, library_of
+from toolkit.index.spec import EFFORT, EFFORTS, Cagra, CuvsSpec, IndexSpec, Metric, spec_from_kind
 from toolkit.index.vectors import Vectors, checked_ids, clustered_vectors, hold_out, read_vectors
 from toolkit.load.pattern import Concurrency
 from toolkit.load.slo import Slo
@@ -92,7 +91,8 @@ def sweep_index(spec: IndexSweep, *, command: str, root: Path, progress: Progres
     Raises UsageError and ModelRefused for vectors that cannot be used, ServerTrouble, MissingDependency.
     """
     indexes = {kind: spec_from_kind(kind, spec.metric) for kind in spec.kinds}
-    _check_served(indexes)
+    for index in indexes.values():
+        library_of(index).check_here(index)
     data, queries = _data(spec)
     ids = checked_ids(data.ids, len(data.values), "the vectors")
     digest = digest_of_value([list(data.values.shape), float(data.values.sum(dtype=np.float64))])
@@ -102,10 +102,8 @@ def sweep_index(spec: IndexSweep, *, command: str, root: Path, progress: Progres
         for kind, index in indexes.items():
             progress(f"building {kind} over {len(data.values):,} vectors")
             _build(run, kind, index, data, ids, digest)
-            parameters = {"dimension": data.values.shape[1], "k": spec.k}
-            add_step(
-                run / "repository", "vector_search", name=kind, parameters=parameters, files=run / "indexes" / kind
-            )
+            name, parameters = _serving(index, data.values.shape[1], spec.k)
+            add_step(run / "repository", name, name=kind, parameters=parameters, files=run / "indexes" / kind)
         progress(f"exact search for {len(queries):,} queries")
         truth, _ = exact_neighbours(data.values, queries, spec.k + EXCLUDED, metric=spec.metric, ids=ids)
         with serve_embedded(run / "repository", log=run / "triton.log") as server:
@@ -136,13 +134,13 @@ def costs_of(run: Path, book: PriceBook, recall: float, headroom: float) -> tupl
     return index_costs(points, recall, book, hardware, headroom=headroom)
 
 
-def _check_served(indexes: Mapping[str, IndexSpec]) -> None:
-    unserved = ",".join(kind for kind, index in indexes.items() if isinstance(index, CuvsSpec))
-    if unserved:
-        raise UsageError(
-            f"--kinds {unserved}: an index of cuVS is built and searched in process, and no step serves one yet",
-            mend="toolkit index build --kind cagra checks its recall; sweep flat, ivf, ivf_pq and hnsw",
-        )
+def _serving(index: IndexSpec, dimension: int, k: int) -> tuple[str, dict[str, Any]]:
+    """The step that serves an index, and its parameters."""
+    parameters: dict[str, Any] = {"dimension": dimension, "k": k}
+    if not isinstance(index, CuvsSpec):
+        return "vector_search", parameters
+    kind = "cagra" if isinstance(index, Cagra) else "ivf_pq"
+    return "vector_search_gpu", parameters | {"kind": kind, "metric": index.metric}
 
 
 def _data(spec: IndexSweep) -> tuple[Vectors, Any]:

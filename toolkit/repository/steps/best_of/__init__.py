@@ -1,1 +1,1 @@
-"""PNG or JPEG bytes to one float tensor."""
+"""The best of scored candidates, in the order of their scores."""

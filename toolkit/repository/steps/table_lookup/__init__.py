@@ -1,1 +1,1 @@
-"""PNG or JPEG bytes to one float tensor."""
+"""Ids to the rows of a table, and which of them the table knows."""

@@ -1,1 +1,1 @@
-"""PNG or JPEG bytes to one float tensor."""
+"""A query vector to its nearest neighbours in a FAISS index."""

@@ -1,0 +1,1 @@
+"""A query vector to its nearest neighbours in a cuVS index on a GPU."""
