@@ -1,4 +1,4 @@
-"""`toolkit bundle validate`."""
+"""`toolkit bundle`: what a deployment bundle is worth, judged from its files and tried on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from toolkit.cli import show
-from toolkit.cli.options import Json
+from toolkit.cli.options import Json, done
 
 bundle = typer.Typer(help="What a deployment bundle is worth, before it goes to production.", no_args_is_help=True)
 
@@ -25,3 +25,23 @@ def bundle_validate(
     findings = validate_folder(folder)
     show.document({"bundle": folder, "validation": findings}) if json else show.bundle(folder, findings, every=every)
     raise typer.Exit(1 if any(map(is_failed, findings)) else 0)
+
+
+@bundle.command("image")
+def bundle_image(
+    folder: Annotated[Path, typer.Argument(help="A bundle, or a model repository.")],
+    base: Annotated[str, typer.Option("--base", help="The image to build on.")] = "debian:bookworm-slim",
+    wheels: Annotated[Path | None, typer.Option("--wheels", help="Install from this folder, not with pip's.")] = None,
+    network: Annotated[str, typer.Option("--network", help="For a base without Python: default or host.")] = "default",
+    sbom: Annotated[Path | None, typer.Option("--sbom", help="Write the image's software list here.")] = None,
+    json: Json = False,
+) -> None:
+    """Build the CPU image of Triton that serves a bundle where there is no GPU; not again where it is here."""
+    from toolkit.workflow.bundle_image import build_cpu_image, write_sbom
+
+    with show.progress(json) as progress:
+        image = build_cpu_image(folder, base=base, wheels=wheels, network=network, progress=progress)
+    written = write_sbom(image, sbom) if sbom else None
+    built = "is built" if image.built else "is here already"
+    text = f"{image.name} ({image.bytes / 2**20:,.0f} MiB) {built}" + (f"; {sbom} lists its software" if sbom else "")
+    done({"image": image, "sbom": written}, text, json)

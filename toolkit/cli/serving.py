@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,19 +12,26 @@ from toolkit.cli.options import MODEL_REPO, Json, Repository, Samples, Url, done
 
 def serve(
     repository: Repository = MODEL_REPO,
+    mode: Annotated[Literal["embedded", "docker"], typer.Option("--mode", help="Which Triton serves.")] = "embedded",
     http_port: Annotated[int, typer.Option("--http-port", help="The port for HTTP.")] = 8000,
     grpc_port: Annotated[int, typer.Option("--grpc-port", help="The port for gRPC.")] = 8001,
     metrics_port: Annotated[int, typer.Option("--metrics-port", help="The port for Prometheus.")] = 8002,
     openai: Annotated[bool, typer.Option("--openai", help="Speak OpenAI too, for entries that generate text.")] = False,
     openai_port: Annotated[int, typer.Option("--openai-port", help="The port for that.")] = 9000,
+    image: Annotated[str | None, typer.Option("--image", help="docker: the image; NVIDIA's, or ours for CPUs.")] = None,
+    gpus: Annotated[str | None, typer.Option("--gpus", help="docker: all, none, or indexes: 0,1.")] = None,
+    memory: Annotated[str | None, typer.Option("--memory", help="docker: the limit, 4g; by the models' size.")] = None,
+    shm: Annotated[str, typer.Option("--shm", help="docker: the shared memory.")] = "1g",
     json: Json = False,
 ) -> None:
-    """Serve a repository with the embedded Triton on the loopback, until Ctrl-C."""
-    from toolkit.serve.embedded import serve_embedded
+    """Serve a repository with the embedded Triton, or one in a container, on the loopback, until Ctrl-C."""
     from toolkit.workflow.openai import speaking_openai
+    from toolkit.workflow.serve_container import Ports, ServeOptions, serve_in
 
+    options = ServeOptions(image=image, gpus=gpus, memory=memory, shm=shm)
+    ports = Ports(http=http_port, grpc=grpc_port, metrics=metrics_port)
     with (
-        serve_embedded(repository, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port) as server,
+        serve_in(mode, repository, options, ports) as server,
         speaking_openai(server.endpoint, repository, port=openai_port if openai else None) as address,
     ):
         ready = f"ready: http://{server.endpoint.http}" + (f", OpenAI at http://{address}/v1" if address else "")

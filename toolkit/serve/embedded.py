@@ -60,11 +60,11 @@ def serve_embedded(
     for problem in problems():
         raise problem
     wheel = wheel_folder()
-    _check_repository(repository, models)
+    check_repository(repository, models)
     check_engines(repository, models)
     given = (http_port, grpc_port, metrics_port)
     for port in given:
-        _check_port(port)
+        check_port(port)
     options = _options(repository, models, wheel, cache_bytes)
     for _ in range(PORT_ATTEMPTS):
         server = _launch(wheel, _ports(given), options, log, allow_spinning)
@@ -82,7 +82,8 @@ def serve_embedded(
     )
 
 
-def _check_repository(repository: Path, models: tuple[str, ...] | None) -> None:
+def check_repository(repository: Path, models: tuple[str, ...] | None) -> None:
+    """Raise RepositoryError for a repository that is no folder, and for an entry that it does not hold."""
     if not repository.is_dir():
         raise RepositoryError(
             f"{repository} is not a folder", mend="toolkit repo add ARTIFACT --repository DIR makes a model repository"
@@ -93,7 +94,8 @@ def _check_repository(repository: Path, models: tuple[str, ...] | None) -> None:
             raise RepositoryError(f"{repository} has no entry '{model}'; there: {there}", mend="toolkit repo list")
 
 
-def _check_port(port: int | None) -> None:
+def check_port(port: int | None) -> None:
+    """Raise EnvironmentProblem for a port of the loopback that is in use."""
     if port is not None and not port_is_free(port):
         raise EnvironmentProblem(
             f"port {port} of {HOST} is in use",
@@ -198,7 +200,4 @@ def _check_models(server: Server, models: tuple[str, ...]) -> None:
 
 
 def _trouble(server: Server, what: str) -> ServerTrouble:
-    text = server.log_text()
-    causes = "".join(f"\n  {line}" for error in triton_log.errors(text) for line in error.splitlines())
-    tail = "".join(f"\n  | {line}" for line in triton_log.tail(text, 8).splitlines())
-    return ServerTrouble(f"{what}:{causes}\n  the log ends with{tail}", mend="toolkit repo lint finds most causes")
+    return ServerTrouble(triton_log.failure(what, server.log_text()), mend="toolkit repo lint finds most causes")

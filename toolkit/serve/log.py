@@ -32,6 +32,13 @@ def errors(text: str) -> tuple[str, ...]:
     return tuple(_words(words) for words in found if not NOISE.search(words) and not REPEATED.search(words))
 
 
+def failure(what: str, text: str) -> str:
+    """What failed, the server's own words for why, and the end of its log."""
+    causes = "".join(f"\n  {line}" for error in errors(text) for line in error.splitlines())
+    end = "".join(f"\n  | {line}" for line in tail(text, 8).splitlines())
+    return f"{what}:{causes}\n  the log ends with{end}"
+
+
 def _words(text: str) -> str:
     return text.partition("\\n\\nAt:")[0].replace("Internal: TritonModelException: ", "").replace("\\n", "\n").strip()
 

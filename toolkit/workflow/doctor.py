@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from toolkit.environment import environment_here, package_version
+from toolkit.errors import ToolkitError
 from toolkit.extras import EXTRA_OF
 
 State = Literal["ok", "optional", "missing"]
@@ -132,15 +133,19 @@ def _priority() -> Check:
 
 
 def _docker() -> Check:
+    from toolkit.serve.docker_engine import connect, left_containers
+
     if not shutil.which("docker"):
         return Check(name="docker", state="optional", found="not installed (deployment bundles are not tried here)")
-    with socket.socket(socket.AF_UNIX) as connection:
-        try:
-            connection.connect("/var/run/docker.sock")
-        except OSError as err:
-            found = f"the engine does not answer: {err.strerror}"
-            return Check(name="docker", state="optional", found=found, mend="sudo systemctl start docker")
-    return Check(name="docker", state="ok", found="the engine answers")
+    try:
+        left = left_containers(connect())
+    except ToolkitError as err:
+        return Check(name="docker", state="optional", found=err.message, mend=err.mend)
+    if left:
+        found = f"left by processes that are gone: {', '.join(c.name for c in left)}"
+        mend = f"docker rm --force {' '.join(c.id for c in left)}"
+        return Check(name="docker", state="optional", found=found, mend=mend)
+    return Check(name="docker", state="ok", found="the engine answers, and holds nothing of ours")
 
 
 def _chromium() -> Check:
