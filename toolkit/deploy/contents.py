@@ -12,8 +12,9 @@ from toolkit.deploy.alerts import alerts_for
 from toolkit.deploy.bundle import CopiedFile, empty_folders, repository_files
 from toolkit.deploy.dashboard import dashboard_json, panels_for
 from toolkit.deploy.rendering import render
+from toolkit.deploy.sizing import NOT_MEASURED
 from toolkit.deploy.smoke import smoke_files
-from toolkit.deploy.spec import NOT_MEASURED, DeploymentSpec
+from toolkit.deploy.spec import DeploymentSpec
 from toolkit.records import SCHEMA, to_data, to_json
 from toolkit.serve.backend_directory import OURS as OUR_BACKENDS
 

@@ -69,3 +69,17 @@ def ratio(numerator: str, denominator: str) -> str:
 
 #: Time in the queue per request, microseconds: what grows first when a server is asked for too much.
 QUEUE_US_PER_REQUEST = ratio(rate("nv_inference_queue_duration_us"), rate("nv_inference_request_success"))
+
+QUEUE = "nv_inference_queue_duration_us"
+
+
+def queue_per_request(model: str, matchers: str, grouping: str = "") -> str:
+    """Microseconds in all queues per request of `model`: of a pipeline, the queues of its parts together.
+
+    matchers: label matchers of every series. grouping: a `by` clause. What autoscalers compare with their target.
+    """
+    asked = f"nv_inference_request_success{{model={promql_text(model)},{matchers}}}"
+    return ratio(
+        f"sum(rate({QUEUE}{{{matchers}}}[{RATE_WINDOW}])){grouping}",
+        f"sum(rate({asked}[{RATE_WINDOW}])){grouping}",
+    )

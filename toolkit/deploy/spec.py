@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from toolkit import __version__
 from toolkit.deploy.bundle import checked_path
+from toolkit.deploy.sizing import Sizing
 from toolkit.deploy.smoke import SmokeGeneration, SmokeRequest
 from toolkit.errors import ConfigurationError, UsageError
 from toolkit.load.slo import Slo
@@ -27,8 +28,6 @@ TRITON_IMAGE = "nvcr.io/nvidia/tritonserver:26.09-py3"
 IMAGE_BACKENDS = ("onnxruntime", "tensorrt", "python")
 
 Target = Literal["compose", "kubernetes", "kserve"]
-
-NOT_MEASURED = "not measured on the target"
 
 MIB = 2**20
 
@@ -101,6 +100,7 @@ class DeploymentSpec:
     backends: tuple[str, ...] = ()
     image: str = TRITON_IMAGE
     cpus: float = 2.0
+    sizing: Sizing = field(default_factory=Sizing)
     registry: str = NO_REGISTRY
     overlays: tuple[str, ...] = ()
     target: Target = "compose"
@@ -166,10 +166,10 @@ def _check_requirement(requirement: str, where: str) -> None:
 
 
 def _check_names(spec: DeploymentSpec) -> None:
-    for field in ("name", "title", "model", "run_id", "toolkit_version"):
-        text = getattr(spec, field)
+    for name in ("name", "title", "model", "run_id", "toolkit_version"):
+        text = getattr(spec, name)
         if not text or not _is_utf8(text):
-            raise UsageError(f"{field} {text!r} is empty or not valid Unicode")
+            raise UsageError(f"{name} {text!r} is empty or not valid Unicode")
     for entry in spec.entries:
         if "/" in checked_path(entry) or not (spec.repository / entry).is_dir():
             raise UsageError(f"{spec.repository} has no entry {entry!r}", mend="toolkit repo list shows its entries")

@@ -84,8 +84,7 @@ def _accumulated(files: Files, folder: str, found: dict[Identity, Object]) -> di
     for name in kustomization.get("components", ()):
         found = _accumulated(files, _within(folder, name), found)
     for patch in kustomization.get("patches", ()):
-        for change in objects_of(files, _within(folder, patch["path"])):
-            found = _patched(found, change, path)
+        found = _patched(found, _only(files, _within(folder, patch["path"])), path)
     return found
 
 
@@ -103,6 +102,14 @@ def _within(folder: str, name: str) -> str:
     if place.startswith(("../", "/")) or place == "..":
         raise ConfigurationError(f"{folder}/kustomization.yaml: {name} leaves the bundle")
     return place
+
+
+def _only(files: Files, path: str) -> Object:
+    items = tuple(objects_of(files, path))
+    if len(items) != 1:
+        # kubectl 1.32 crashes on a file with two `$patch: delete`.
+        raise ConfigurationError(f"{path} holds {len(items)} patches", mend="one file for each patch")
+    return items[0]
 
 
 def _patched(found: dict[Identity, Object], change: Object, path: str) -> dict[Identity, Object]:

@@ -62,7 +62,7 @@ def _merged_map(target: dict[str, Any], patch: dict[str, Any], field: str, keys:
 
 
 def _merged_list(target: list[Any], patch: list[Any], place: tuple[str, str], keys: Any) -> list[Any]:
-    """Elements of the patch that are new come first, as kustomize puts them."""
+    """The elements of the patch come first, in its order, as kustomize puts them."""
     key = None if keys is None else keys.get(place)
     if key is None:
         if keys is not None and target and place[1] not in _WHOLE:
@@ -70,15 +70,12 @@ def _merged_list(target: list[Any], patch: list[Any], place: tuple[str, str], ke
                 f"a patch of the list {'.'.join(place)} is not known", mend="patch a field above it"
             )
         return patch
-    changes = {element[key]: element for element in patch}
-    known = {element[key] for element in target}
-    new = [_merged_map({}, element, place[1], keys) for name, element in changes.items() if name not in known]
-    old = [
-        _merged_map(element, changes[element[key]], place[1], keys) if element[key] in changes else element
-        for element in target
-        if not _is_deleted(changes.get(element[key], {}))
-    ]
-    return [*new, *old]
+    old = {element[key]: element for element in target}
+    changed = {element[key]: element for element in patch}
+    kept = {
+        name: _merged_map(old.get(name, {}), e, place[1], keys) for name, e in changed.items() if not _is_deleted(e)
+    }
+    return [*kept.values(), *(element for name, element in old.items() if name not in changed)]
 
 
 def _is_deleted(patch: dict[str, Any]) -> bool:

@@ -20,7 +20,7 @@ from toolkit.deploy.contents import (
     start_files,
 )
 from toolkit.deploy.kubernetes.kustomize import Files, manifest, rendered
-from toolkit.deploy.kubernetes.overlays import OVERLAYS, Overlay, overlays_from
+from toolkit.deploy.kubernetes.overlays import OVERLAYS, Overlay, components_of, overlays_from
 from toolkit.deploy.kubernetes.values import PodValues, pod_values
 from toolkit.deploy.rendering import render, templates_below
 from toolkit.deploy.spec import DeploymentSpec
@@ -77,7 +77,7 @@ def _filled(prefix: str, values: Mapping[str, Any]) -> dict[str, str | bytes]:
 
 def _overlay(parts: tuple[Overlay, ...]) -> str:
     purposes = "; ".join(part.purpose for part in parts) or "the base as it is"
-    components = "".join(f"  - ../../components/{part.name}\n" for part in parts)
+    components = "".join(f"  - ../../components/{name}\n" for name in components_of(parts))
     return (
         f"# {purposes[0].upper()}{purposes[1:]}.\n"
         "apiVersion: kustomize.config.k8s.io/v1beta1\n"

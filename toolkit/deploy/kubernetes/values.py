@@ -1,7 +1,7 @@
 """What the Kubernetes templates print: the values of a DeploymentSpec in the words and units of Kubernetes.
 
-In: a DeploymentSpec and the files of its model repository. Out: one value, `pod`. Each number that was not measured on
-the target says so, with the command that measures it there. This module does not know what a template looks like.
+In: a DeploymentSpec and the files of its model repository. Out: one value, `pod`. This module does
+not know what a template looks like.
 """
 
 from __future__ import annotations
@@ -11,46 +11,29 @@ import math
 import re
 from dataclasses import dataclass
 
-from toolkit.deploy.contents import CHECKED_COMMAND, figures_mark
-from toolkit.deploy.spec import MIB, NOT_MEASURED, DeploymentSpec
+from toolkit.deploy.alerts import Alert, alerts_for
+from toolkit.deploy.contents import CHECKED_COMMAND, MODELS_PLACE, figures_mark
+from toolkit.deploy.dashboard import dashboard_json, panels_for
+from toolkit.deploy.metrics import QUEUE, promql_text, queue_per_request
+from toolkit.deploy.sizing import Settings, settings_of
+from toolkit.deploy.spec import MIB, DeploymentSpec
 from toolkit.errors import ConfigurationError
 
 #: How long proxies may go on sending to a pod that leaves, what Triton gives its last requests, and a reserve.
 _DRAIN_S, _TRITON_EXIT_S, _RESERVE_S = 15, 30, 15
-
-#: Replicas where no plan says how many: one may go away.
-_DEFAULT_REPLICAS = 2
-#: Start-up where nobody measured it: an image of many GB has been pulled by then, but engines may be built.
-_DEFAULT_STARTUP_S = 600
-#: What is allowed of a measured start-up: another disk, a busy node, a cold page cache.
-_STARTUP_MARGIN = 5
 _PERIOD_S = 5
 
 #: A ConfigMap holds 1 MiB. Source: kubernetes.io/docs/concepts/configuration/configmap
 _CONFIG_MAP_BYTES = 1_000_000
 
+#: Only the proxy of the pod calls Triton; the metrics are scraped from outside.
+_LOOPBACK = ("--http-address=127.0.0.1", "--grpc-address=127.0.0.1", "--metrics-address=0.0.0.0")
+#: Source: kserve config/runtimes/kserve-tritonserver.yaml; kserve pkg/constants, DefaultModelLocalMountPath.
+_KSERVE_MODELS, _KSERVE_PORTS = "/mnt/models", ("--http-port=8080", "--grpc-port=9000")
+
 _TMP_BYTES = 1024 * MIB
 #: KServe makes <name>-predictor-<namespace> the first label of a host name, which has 63 characters at most.
 _NAME_LENGTH = 24
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notes:
-    """What the comment beside each setting says: where it comes from, and how to measure it on the target."""
-
-    replicas: str
-    memory: str
-    cpu: str
-    shared_memory: str
-    startup: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Startup:
-    """How long a pod may take to become ready: so many failures, one each period."""
-
-    period_s: int
-    failures: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,19 +52,27 @@ class PodValues:
     pinned_by: str
     models_image: str
     command: tuple[str, ...]
-    replicas: int
+    loopback_command: tuple[str, ...]
+    kserve_command: tuple[str, ...]
+    settings: Settings
     cpu: str
     memory: str
     shared_memory: str
     storage: str
     models_size: str
     tmp_size: str
-    startup: Startup
+    startup_failures: int
+    startup_period_s: int
     drain_s: int
     grace_s: int
     lock: str
     start: str
-    notes: Notes
+    alerts: tuple[Alert, ...]
+    dashboard: str
+    dashboard_labels: dict[str, str]
+    adapter_series: str
+    adapter_query: str
+    keda_query: str
 
 
 def pod_values(spec: DeploymentSpec, lock: str, start: str, model_bytes: int) -> PodValues:
@@ -89,23 +80,23 @@ def pod_values(spec: DeploymentSpec, lock: str, start: str, model_bytes: int) ->
 
     Raises ConfigurationError for a repository of so many files that their digests do not fit into a ConfigMap.
     """
-    name = object_name(spec.slug)
+    name, settings = object_name(spec.slug), settings_of(spec)
     selector = {"app.kubernetes.io/name": "triton", "app.kubernetes.io/instance": name}
-    tag = tag_of(spec.run_id)
+    tag, namespace = tag_of(spec.run_id), f"poc-{name}"
+    labels = selector | {
+        "app.kubernetes.io/component": "model-server",
+        "app.kubernetes.io/part-of": name,
+        "app.kubernetes.io/version": tag,
+        "app.kubernetes.io/managed-by": "kustomize",
+    }
     models = _mib(2 * model_bytes)
     return PodValues(
         name=name,
-        namespace=f"poc-{name}",
+        namespace=namespace,
         run_id=spec.run_id,
         model=spec.model,
         mark=figures_mark(spec),
-        labels=selector
-        | {
-            "app.kubernetes.io/component": "model-server",
-            "app.kubernetes.io/part-of": name,
-            "app.kubernetes.io/version": tag,
-            "app.kubernetes.io/managed-by": "kustomize",
-        },
+        labels=labels,
         selector=selector,
         # Pods are replaced when the lock is.
         annotations={"poc-toolkit/run": spec.run_id, "poc-toolkit/lock": hashlib.sha256(lock.encode()).hexdigest()},
@@ -113,19 +104,27 @@ def pod_values(spec: DeploymentSpec, lock: str, start: str, model_bytes: int) ->
         pinned_by="digest" if "@sha256:" in server_image(spec) else "tag",
         models_image=f"{spec.registry}/{name}-models:{tag}",
         command=CHECKED_COMMAND,
-        replicas=_DEFAULT_REPLICAS,
+        loopback_command=(*CHECKED_COMMAND, *_LOOPBACK),
+        kserve_command=tuple(a.replace(MODELS_PLACE, _KSERVE_MODELS) for a in CHECKED_COMMAND) + _KSERVE_PORTS,
+        settings=settings,
         cpu=f"{spec.cpus:g}",
-        memory=_mib(spec.memory_bytes),
-        shared_memory=_mib(spec.shm_bytes),
+        memory=_mib(settings.memory_bytes.value),
+        shared_memory=_mib(settings.shm_bytes.value),
         storage=_mib(2 * model_bytes + _TMP_BYTES + 512 * MIB),
         models_size=models,
         tmp_size=_mib(_TMP_BYTES),
-        startup=_startup(spec),
+        startup_failures=math.ceil(settings.startup_s.value / _PERIOD_S),
+        startup_period_s=_PERIOD_S,
         drain_s=_DRAIN_S,
         grace_s=_DRAIN_S + _TRITON_EXIT_S + _RESERVE_S,
         lock=_in_config_map(lock),
         start=start,
-        notes=_notes(spec),
+        alerts=alerts_for(spec.model, spec.slo),
+        dashboard=_in_config_map(dashboard_json(spec.title, spec.slug, panels_for(spec.model, gpu=spec.gpu))),
+        dashboard_labels=labels | {"grafana_dashboard": "1"},
+        adapter_series=f'{QUEUE}{{namespace!="",pod!=""}}',
+        adapter_query=queue_per_request(spec.model, "<<.LabelMatchers>>", " by (<<.GroupBy>>)"),
+        keda_query=queue_per_request(spec.model, f"namespace={promql_text(namespace)}"),
     )
 
 
@@ -161,19 +160,3 @@ def _in_config_map(text: str) -> str:
 
 def _mib(size: int) -> str:
     return f"{max(-(-size // MIB), 64)}Mi"
-
-
-def _startup(spec: DeploymentSpec) -> Startup:
-    allowed_s = _DEFAULT_STARTUP_S
-    return Startup(period_s=_PERIOD_S, failures=math.ceil(allowed_s / _PERIOD_S))
-
-
-def _notes(spec: DeploymentSpec) -> Notes:
-    default = f"a conservative default, {NOT_MEASURED}"
-    return Notes(
-        replicas=f"{default}; toolkit size RUN --rate R plans it from a run on the target",
-        memory=f"{default}; kubectl top pod --containers shows what a load takes",
-        cpu=f"the cores of the machine that was measured, {figures_mark(spec)}",
-        shared_memory=default,
-        startup=f"Ready within {_DEFAULT_STARTUP_S} s: {default}; kubectl get events shows what a start took",
-    )
