@@ -91,7 +91,7 @@ def test_every_template_is_used_and_explained(make_spec: Callable[..., Deploymen
     table = (folder / "README.md").read_text(encoding="utf-8")
     rows = [row.split("|")[1:3] for row in table.splitlines() if row.startswith("| `")]
     explained = {template.strip(" `"): place.strip(" `") for template, place in rows}
-    kubernetes = {name for name in files_below(folder) if name.startswith("kubernetes/")}
+    kubernetes = {name for name in files_below(folder) if name.startswith(("kubernetes/", "cluster/"))}
     filled = kubernetes_bundle(make_spec(target="kubernetes", requirements=("pillow>=10",))).files
     assert {name.removesuffix(".j2") for name in kubernetes} <= set(filled)
     folders = {template for template in explained if template.endswith("/")}

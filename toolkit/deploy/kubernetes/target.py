@@ -57,11 +57,11 @@ def kubernetes_bundle(spec: DeploymentSpec) -> Bundle:
 
 
 def kubernetes_files(spec: DeploymentSpec, pod: PodValues) -> dict[str, str | bytes]:
-    """Everything below `kubernetes/`: the filled templates, the overlays, and what kustomize makes of each."""
+    """Everything below `kubernetes/` and `cluster/`: the filled templates, the overlays, and what each renders to."""
     wanted = {o.name: overlays_from((o.name,), gpu=spec.gpu) for o in OVERLAYS}
     asked = ("kserve", *spec.overlays) if spec.target == "kserve" else spec.overlays
     wanted[CHOSEN] = overlays_from(asked, gpu=spec.gpu)
-    files: dict[str, str | bytes] = _filled("kubernetes/", {"pod": pod})
+    files: dict[str, str | bytes] = {**_filled("kubernetes/", {"pod": pod}), **_filled("cluster/", {"pod": pod})}
     files |= {f"kubernetes/overlays/{name}/kustomization.yaml": _overlay(parts) for name, parts in wanted.items()}
     folders = {"base": "kubernetes/base"} | {name: f"kubernetes/overlays/{name}" for name in wanted}
     return files | {f"kubernetes/rendered/{name}.yaml": _rendered(files, folder) for name, folder in folders.items()}
