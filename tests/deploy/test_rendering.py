@@ -91,14 +91,15 @@ def test_every_template_is_used_and_explained(make_spec: Callable[..., Deploymen
     table = (folder / "README.md").read_text(encoding="utf-8")
     rows = [row.split("|")[1:3] for row in table.splitlines() if row.startswith("| `")]
     explained = {template.strip(" `"): place.strip(" `") for template, place in rows}
-    kubernetes = {name for name in files_below(folder) if name.startswith(("kubernetes/", "cluster/"))}
-    filled = kubernetes_bundle(make_spec(target="kubernetes", requirements=("pillow>=10",))).files
-    assert {name.removesuffix(".j2") for name in kubernetes} <= set(filled)
+    cluster = {n for n in files_below(folder) if n.startswith(("kubernetes/", "cluster/", "terraform/"))}
+    filled = kubernetes_bundle(make_spec(target="kubernetes", gpu=True, requirements=("pillow>=10",))).files
+    assert {name.removesuffix(".j2") for name in cluster} | {".checkov.yaml"} <= set(filled)
     folders = {template for template in explained if template.endswith("/")}
-    assert all(name.startswith(tuple(folders)) for name in kubernetes)
-    assert all(any(name.startswith(place) for name in kubernetes) for place in folders)
-    assert set(explained) - folders == set(files_below(folder)) - kubernetes - {"README.md"}
+    assert all(name.startswith(tuple(folders)) for name in cluster)
+    assert all(any(name.startswith(place) for name in cluster) for place in folders)
+    assert set(explained) - folders == set(files_below(folder)) - cluster - {"README.md"}
     places = {place if place != "the same" else name for name, place in explained.items() if name not in folders}
+    places -= {".checkov.yaml"}
     bundle = compose_bundle(make_spec(requirements=("pillow>=10",)))
     assert places <= set(bundle.files)
     generated = {"bundle.lock.json", "observability/grafana/dashboards/triton.json", "smoke/request.bin"}

@@ -95,7 +95,7 @@ def _quoting(file: str) -> Callable[[Any], str]:
     """How values are quoted in a file of this name."""
     if file.startswith("docker-compose"):
         return compose_value
-    by_suffix = {".yaml": yaml_value, ".yml": yaml_value, ".md": markdown_text}
+    by_suffix = {".yaml": yaml_value, ".yml": yaml_value, ".md": markdown_text, ".tf": hcl_value}
     return by_suffix.get(Path(file).suffix, plain)
 
 
@@ -122,6 +122,26 @@ def _yaml_character(character: str) -> str:
 def compose_value(value: Any) -> str:
     """`yaml_value` with every `$` doubled, which compose's interpolation takes for one `$`."""
     return yaml_value(value).replace("$", "$$")
+
+
+def hcl_value(value: Any) -> str:
+    """A value as one line of HCL: quoted text in which nothing is a template, a whole number, a list or an object.
+
+    Source: github.com/hashicorp/hcl hclsyntax/spec.md, "Quoted Template Expressions".
+    """
+    if isinstance(value, str):
+        text = "".join(_hcl_character(c) for c in value)
+        # An escape is read after templates are found; `$${` would be read anew when another `$` stands before it.
+        return '"' + re.sub(r"[$%](?=\{)", lambda m: f"\\u{ord(m[0]):04x}", text) + '"'
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{hcl_value(str(k))} = {hcl_value(v)}" for k, v in value.items()) + " }"
+    return yaml_value(value)
+
+
+def _hcl_character(character: str) -> str:
+    if character in _YAML_ESCAPES or character.isprintable():
+        return _YAML_ESCAPES.get(character, character)
+    return f"\\U{ord(character):08x}"
 
 
 def markdown_text(value: Any) -> str:

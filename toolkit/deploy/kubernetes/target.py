@@ -21,6 +21,7 @@ from toolkit.deploy.contents import (
 )
 from toolkit.deploy.kubernetes.kustomize import Files, manifest, rendered
 from toolkit.deploy.kubernetes.overlays import OVERLAYS, Overlay, components_of, overlays_from
+from toolkit.deploy.kubernetes.terraform import terraform_files
 from toolkit.deploy.kubernetes.values import PodValues, pod_values
 from toolkit.deploy.rendering import render, templates_below
 from toolkit.deploy.spec import DeploymentSpec
@@ -50,6 +51,8 @@ def kubernetes_bundle(spec: DeploymentSpec) -> Bundle:
         **observability_files(spec),
         **smoke_test_files(spec),
         **recipe_files(spec),
+        **(terraform_files(spec, model_bytes) if spec.gpu else {}),
+        ".checkov.yaml": render("checkov.yaml"),
     }
     bundle = Bundle(files=files, copies=copies)
     refuse_unsound(validate_bundle(bundle))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from toolkit.deploy.bundle import Bundle
 from toolkit.deploy.validate import kubernetes
+from toolkit.deploy.validate.checkov import run_checkov
 from toolkit.deploy.validate.crds import check_operator_object
 from toolkit.deploy.validate.documents import Object, kubernetes_objects
 from toolkit.deploy.validate.expressions import check_object_metrics
@@ -42,7 +43,7 @@ def validate_folder(folder: Path) -> tuple[Finding, ...]:
         )
     paths = (p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file())
     contents = {path: (folder / path).read_bytes() for path in paths if is_read(path)}
-    return (*_judge(contents), *run_tools(folder), *compare_renderings(folder))
+    return (*_judge(contents), *run_tools(folder), *compare_renderings(folder), *run_checkov(folder))
 
 
 def _judge(contents: Mapping[str, str | bytes]) -> Iterator[Finding]:

@@ -5,7 +5,6 @@ In: a bundle's folder. Out: one finding for each program and file. They start no
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -85,7 +84,6 @@ def _tools(bundle: Path) -> tuple[Tool, ...]:
         _promtool("check", "config", "prometheus.yml"),
         _promtool("check", "rules", "rules.yml"),
         _promtool("test", "rules", "rules_test.yml"),
-        _checkov(),
     )
 
 
@@ -114,20 +112,6 @@ def _promtool(verb: str, subject: str, file: str) -> Tool:
         command=("promtool", verb, subject, file),
         is_here=partial(answers, ("promtool", "--version")),
         absent="promtool is not installed: apt-get install prometheus",
-    )
-
-
-def _checkov() -> Tool:
-    """checkov has so many dependencies that it lives in an environment of its own."""
-    program = os.environ.get("TOOLKIT_CHECKOV", "checkov")
-    options = ("--framework", "kubernetes", "--skip-download", "--compact", "--quiet")
-    return Tool(
-        name="checkov",
-        folder="kubernetes/rendered",
-        file=".",
-        command=(program, "--directory", ".", *options),
-        is_here=lambda: shutil.which(program) is not None,
-        absent="checkov is not installed: pipx install checkov, or name it by TOOLKIT_CHECKOV",
     )
 
 
