@@ -17,7 +17,7 @@ test: lint  ## What continuous integration runs.
 	$(BIN)/python -m pytest -m "timing and not slow"
 
 lab: setup  ## The guided notebooks.
-	$(BIN)/jupyter lab notebooks/10-vision.ipynb
+	JUPYTER_CONFIG_PATH=$(CURDIR)/notebooks/settings $(BIN)/jupyter lab notebooks/00-start-here.ipynb
 
 lint: setup
 	$(BIN)/ruff check .

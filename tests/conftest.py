@@ -12,7 +12,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 #: Whole runs and servers: with several workers, one that began last would be waited for alone.
 LONG = (
     "test_every_model.py",
-    "test_notebooks.py",
+    "test_nbval.py",
+    "test_browser.py",
     "test_cli.py",
     "test_run.py",
     "test_pocs.py",
