@@ -1,6 +1,6 @@
 """Try a deployed bundle: model files, health, one inference or generation with its expected answer.
 
-    python3 smoke/smoke.py [--url http://127.0.0.1:8000] [--wait SECONDS]
+    python3 smoke/smoke.py [--url http://127.0.0.1:8000] [--wait SECONDS] [--case NAME]
 
 Needs Python 3.8 or newer and nothing else. Exit code 0 when all is as it was in the proof of concept, 1 when not.
 """
@@ -68,10 +68,10 @@ def check_metadata(model_url, expectation):
     return "the model has the expected outputs"
 
 
-def check_inference(model_url, expectation):
+def check_inference(model_url, expectation, case):
     request = urllib.request.Request(
         model_url + "/infer",
-        data=(BUNDLE / "smoke" / "request.bin").read_bytes(),
+        data=(case / "request.bin").read_bytes(),
         headers={
             HEADER_LENGTH: str(expectation["header_length"]),
             "Content-Type": "application/octet-stream",
@@ -84,11 +84,11 @@ def check_inference(model_url, expectation):
     return "the answer is the expected one"
 
 
-def check_generation(url, expectation):
+def check_generation(url, expectation, case):
     """Greedy: the answer must begin with every token, or with the text, of which the original was certain."""
     request = urllib.request.Request(
         url + expectation["path"],
-        data=(BUNDLE / "smoke" / "request.json").read_bytes(),
+        data=(case / "request.json").read_bytes(),
         headers={"Content-Type": "application/json"},
     )
     tokens, text, pieces = [], "", 0
@@ -181,9 +181,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--wait", type=float, default=180, help="seconds to wait until the server is ready")
+    parser.add_argument("--case", default="", help="the use case, of a bundle with several: a folder below smoke/")
     options = parser.parse_args()
+    case = BUNDLE / "smoke" / options.case
     lock = json.loads((BUNDLE / "bundle.lock.json").read_text(encoding="utf-8"))
-    expectation = json.loads((BUNDLE / "smoke" / "expected.json").read_text(encoding="utf-8"))
+    expectation = json.loads((case / "expected.json").read_text(encoding="utf-8"))
     model_url = options.url + "/v2/models/" + urllib.parse.quote(expectation["model"], safe="")
     checks = [
         ("files", lambda: check_files(lock)),
@@ -192,10 +194,10 @@ def main():
     if "outputs" in expectation:
         checks += [
             ("metadata", lambda: check_metadata(model_url, expectation)),
-            ("inference", lambda: check_inference(model_url, expectation)),
+            ("inference", lambda: check_inference(model_url, expectation, case)),
         ]
     else:
-        checks.append(("generation", lambda: check_generation(options.url, expectation)))
+        checks.append(("generation", lambda: check_generation(options.url, expectation, case)))
     for name, check in checks:
         try:
             sys.stdout.write(f"ok      {name:10} {check()}\n")

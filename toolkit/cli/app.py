@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from toolkit import __version__
-from toolkit.cli import deploying, exporting, measuring, serving, show, sizing, tuning
+from toolkit.cli import deploying, exporting, handover, measuring, serving, show, sizing, tuning
 from toolkit.cli.bounds import bounds
 from toolkit.cli.bundle import bundle
 from toolkit.cli.index import index
@@ -98,7 +98,7 @@ def inspect(model: Model, inputs: Inputs = [], trust: Trust = False, json: Json 
         show.inspection(to_data(found))
 
 
-for area in (exporting, serving, measuring, sizing, tuning, deploying):
+for area in (exporting, serving, measuring, sizing, tuning, deploying, handover):
     for command in area.COMMANDS:
         app.command()(command)
 

@@ -29,8 +29,22 @@ def render_html(report: Report, *, summary: bool = False) -> str:
     """The whole document, or its first page alone. Needs the `report` extra. Raises MissingDependency."""
     from markupsafe import Markup
 
-    template = template_environment().get_template("report.html.j2")
-    text: str = template.render(
+    raw = Markup(inert_json(report_json(report)))
+    text: str = template_environment().get_template("report.html.j2").render(**body_values(report, summary), raw=raw)
+    return text
+
+
+def render_body(report: Report) -> str:
+    """What a report says, without the page around it, for a page that holds several. Raises MissingDependency."""
+    text: str = template_environment().get_template("report_body.html.j2").render(**body_values(report, False))
+    return text
+
+
+def body_values(report: Report, summary: bool) -> dict[str, Any]:
+    """Every text and table of a report by its name in the template."""
+    from markupsafe import Markup
+
+    return dict(
         report=report,
         created=created_text(report),
         kind=" · ".join(dict.fromkeys(("Proof of concept", report.family, report.poc))),
@@ -63,9 +77,7 @@ def render_html(report: Report, *, summary: bool = False) -> str:
         glossary=GLOSSARY,
         bundle=bundle_text(report),
         commands=Markup("\n").join(report.commands),
-        raw=Markup(inert_json(report_json(report))),
     )
-    return text
 
 
 def template_environment() -> Any:
