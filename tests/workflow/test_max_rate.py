@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,10 @@ from toolkit.errors import ServerTrouble, UsageError
 from toolkit.load.null_server import Behaviour, NullServer, null_server
 from toolkit.load.request_records import read_records
 from toolkit.load.slo import slo_from_text
-from toolkit.records import read_json
+from toolkit.records import read_json, write_json
 from toolkit.tune.max_rate import MaxRate
 from toolkit.tune.max_rate_probe import series_of
+from toolkit.workflow.audit import audit_run
 from toolkit.workflow.max_rate import FILE, Asked, run_max_rate
 from toolkit.workflow.measure import RECORDS, trial_key
 from toolkit.workflow.report import write_report
@@ -62,6 +64,10 @@ def test_a_run_folder_holds_every_probe_and_the_answer(server: NullServer, tmp_p
         assert load.duration_s == probe.duration_s
     assert sum(text.startswith("probe ") for text in said) == len(answer.probes)
     assert answer.sentence in write_report(run).read_text().replace("&lt;", "<")
+    audited = audit_run(run)
+    assert audited.passed, (audited.altered, audited.differences)
+    write_json(run / FILE, replace(answer, budget_s=answer.budget_s + 1))
+    assert not audit_run(run).passed
 
 
 def test_a_budget_that_is_too_short_is_refused_with_the_time_that_is_needed(server: NullServer, tmp_path: Path) -> None:

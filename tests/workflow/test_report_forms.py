@@ -16,6 +16,7 @@ from toolkit.load.queue_model import Queue
 from toolkit.report.pdf import browser_here
 from toolkit.size.demand import Demand
 from toolkit.size.plan import Asked
+from toolkit.workflow.report import write_report
 from toolkit.workflow.size import size_run
 
 QUEUE = Queue(service_s=0.003, row_s=0.0004, max_batch_size=8, batch_delay_s=0.001)
@@ -43,6 +44,13 @@ def test_the_summary_is_the_first_page_of_the_same_values(runs: tuple[Path, Path
     first = whole[whole.index(start) : whole.index(end)]
     assert first == summary[summary.index(start) : summary.index(end)]
     assert "<h2>Where the time goes</h2>" not in summary and len(summary) < len(whole) / 3
+
+
+def test_a_report_elsewhere_overwrites_no_other_summary(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "summary.html").write_text("the customer's own")
+    write_report(runs[0], tmp_path / "vision.html")
+    assert (tmp_path / "summary.html").read_text() == "the customer's own"
+    assert "</html>" in (tmp_path / "vision.summary.html").read_text()
 
 
 def test_the_redacted_report_lies_beside_and_the_own_one_stays(runs: tuple[Path, Path], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from toolkit.repository.config import config_from_pbtxt
 from toolkit.serve.embedded import problems
 from toolkit.tune.search import Tried
 from toolkit.tune.tuned import Tuned
+from toolkit.workflow.audit import audit_run
 from toolkit.workflow.runs import read_manifest
 
 RANGES = {"net": {"max_batch_size": [8, 16], "max_queue_delay_microseconds": [0]}}
@@ -67,6 +69,17 @@ def test_the_chosen_configuration_is_written_as_triton_reads_it(place: Path, doc
         config = config_from_pbtxt(file.read_text(), str(file))
         expected = {"b16-i1-d0-t1": 16}.get(document["decision"]["candidate"], 8)
         assert config.max_batch_size == expected
+
+
+@pytest.mark.timing
+def test_a_search_can_be_audited_and_one_altered_digit_is_caught(place: Path, document: dict[str, Any]) -> None:
+    run = place / document["run"]
+    found = audit_run(run)
+    assert found.passed and found.points > 0, (found.altered, found.differences)
+    original = (run / "tuned.json").read_text()
+    write_text(run / "tuned.json", re.sub(r'"spent_s": (\d)', lambda m: f'"spent_s": {(int(m[1]) + 1) % 10}', original))
+    assert not audit_run(run).passed
+    write_text(run / "tuned.json", original)
 
 
 @pytest.mark.timing

@@ -20,13 +20,16 @@ from toolkit.report.html import render_html
 from toolkit.report.report import FILE, Report, read_report
 from toolkit.size.plan import CapacityPlan
 from toolkit.tune.decision import Decision
+from toolkit.tune.max_rate import MaxRate
+from toolkit.tune.tuned import Tuned
 from toolkit.workflow.evidence import altered_evidence
+from toolkit.workflow.max_rate import FILE as MAX_RATE
+from toolkit.workflow.max_rate import rate_decision
 from toolkit.workflow.measure import MEASUREMENT, OBSERVATION, computed_point
-from toolkit.workflow.report import DECISION, HTML, SUMMARY, decision_of, report_run
+from toolkit.workflow.report import HTML, SUMMARY, TUNED, decision_of, report_run
 from toolkit.workflow.runs import Manifest, read_manifest
 from toolkit.workflow.size import plan_again
 
-MAX_RATE = "max_rate.json"
 #: Of an HTML page, so many characters on both sides of the first difference are shown.
 CONTEXT = 40
 MOST_LINES = 20
@@ -89,19 +92,22 @@ def computed_report(run: Path, manifest: Manifest, reported: Report) -> Report:
     Of what was reported only what is no result is used: the moment, the commands, and what the plan was asked.
     """
     report = report_run(run, read=computed_point)
-    # What the search of a highest rate concludes from its probes stands in a sealed file of its own.
-    decision = (
-        read_json(run / DECISION, Decision)
-        if (run / MAX_RATE).is_file()
-        else decision_of(run, manifest, read=computed_point)
-    )
     sizing = reported.sizing
     if isinstance(sizing, CapacityPlan):
         sizing = plan_again(run, sizing, read=computed_point)
     report = replace(report, created=reported.created, commands=reported.commands)
-    report = replace(report, decision=decision, sizing=sizing)
+    report = replace(report, decision=_decision(run, manifest), sizing=sizing)
     # As it is read back from a file, where a whole number in the place of a fraction has become one.
     return from_data(Report, to_data(report), FILE)
+
+
+def _decision(run: Path, manifest: Manifest) -> Decision:
+    """From the points; what a search concludes from its trials stands in a sealed file of its own."""
+    if (run / MAX_RATE).is_file():
+        return rate_decision(read_json(run / MAX_RATE, MaxRate), manifest.subject.loads)
+    if (run / TUNED).is_file():
+        return read_json(run / TUNED, Tuned).decision
+    return decision_of(run, manifest, read=computed_point)
 
 
 def _check_records(run: Path) -> None:
@@ -181,6 +187,7 @@ def _taken(run: Path, report: Report) -> tuple[str, ...]:
         "rooflines (rooflines.json)": bool(report.rooflines),
         "quality figures (data/*/arrays.npz)": bool(report.quality),
         "the search of the highest rate (max_rate.json)": (run / MAX_RATE).is_file(),
+        "the search of the best configuration (tuned.json)": (run / TUNED).is_file(),
         "machine, versions and commands (manifest.json)": True,
     }
     return tuple(name for name, is_there in found.items() if is_there)

@@ -11,9 +11,10 @@ from toolkit.records import digest_of_file, write_json
 from toolkit.workflow.measure import OBSERVATION, RECORDS
 from toolkit.workflow.runs import MANIFEST, RESOLVED, read_manifest
 
-#: Of each measured point: what was recorded, and what was seen besides. `measurement.json` is not evidence but a
-#: result, computed again from these.
-POINTS = tuple(f"{place}/**/{name}" for place in ("trials", "drift") for name in (RECORDS, OBSERVATION))
+TRIED = "tried.json"
+#: Of each measured point: what was recorded, what was seen besides, and what a search was told of it.
+#: `measurement.json` is not evidence but a result, computed again from these.
+POINTS = tuple(f"{place}/**/{name}" for place in ("trials", "drift") for name in (RECORDS, OBSERVATION, TRIED))
 OTHERS = (
     "parity/*.json",
     "artifacts/*/artifact.json",
@@ -25,6 +26,7 @@ OTHERS = (
     "max_rate.json",
     "rooflines.json",
     "served.json",
+    "tuned.json",
     "triton.log",
     RESOLVED,
 )

@@ -6,7 +6,7 @@ together. The search itself is tune/max_rate.py; here it gets a server.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -123,7 +123,7 @@ def _searched(
             to_per_s=asked.to_per_s,
             progress=progress,
         )
-        _finish(run, answer, asked)
+        _finish(run, answer)
     return run, answer
 
 
@@ -177,14 +177,16 @@ def _drive(run: Path, folder: Path, endpoint: Endpoint, load: Load, driving: Dri
     measure_into(folder, endpoint, models, run / "requests", load, driving=driving, interrupted=run / "interrupted")
 
 
-def _finish(run: Path, answer: MaxRate, asked: Asked) -> None:
-    """Write the answer, as a decision too, and the report of the probes."""
-    write_json(run / FILE, answer)
-    loads = read_manifest(run).subject.loads
+def rate_decision(answer: MaxRate, loads: Sequence[Load]) -> Decision:
+    """The answer in the words of every other decision; `loads` are those that were driven, all of one arrival."""
     is_found = answer.outcome == "PASS" and answer.rate_per_s is not None
-    rate = answer.rate_per_s or 0.0
-    load = RequestRate(rate_per_s=rate, arrival=asked.arrival, variation=asked.variation) if is_found else None
-    decision = Decision(
+    driven = next((load for load in loads if isinstance(load, RequestRate)), RequestRate(rate_per_s=1.0))
+    load = (
+        RequestRate(rate_per_s=answer.rate_per_s or 0.0, arrival=driven.arrival, variation=driven.variation)
+        if is_found
+        else None
+    )
+    return Decision(
         outcome=answer.outcome,
         sentence=answer.sentence,
         candidate=AS_SERVED.name if is_found else None,
@@ -192,7 +194,13 @@ def _finish(run: Path, answer: MaxRate, asked: Asked) -> None:
         throughput_per_s=answer.rate_per_s if is_found else None,
         rejected=(),
     )
-    write_json(run / DECISION, decision)
+
+
+def _finish(run: Path, answer: MaxRate) -> None:
+    """Write the answer, as a decision too, and the report of the probes."""
+    write_json(run / FILE, answer)
+    loads = read_manifest(run).subject.loads
+    write_json(run / DECISION, rate_decision(answer, loads))
     seal_evidence(run)
     if loads:
         write_report(run)

@@ -34,7 +34,7 @@ from toolkit.workflow.variants import live_parity_of_variant, rejections_of
 
 DECISION, PARITY = "decision.json", "parity/live.json"
 HTML, SUMMARY = "report.html", "summary.html"
-ROOFLINES = "rooflines.json"
+ROOFLINES, TUNED = "rooflines.json", "tuned.json"
 PLAN, PLAN_OMITTED = "plan.json", "plan_omitted.json"
 COMMANDS = (
     "toolkit report {run}",
@@ -204,12 +204,16 @@ def _not_said(run: Path, manifest: Manifest) -> set[str]:
 
 
 def write_report(run: Path, output: Path | None = None) -> Path:
-    """Write `report.html`, its first page alone as `summary.html`, and `report.json`. Returns the path of the HTML."""
+    """Write `report.html`, its first page alone as `summary.html`, and `report.json`. Returns the path of the HTML.
+
+    Another `output` has its first page beside it, NAME.summary.html.
+    """
     report = report_run(run)
     html = output or run / HTML
     write_report_json(run / "report.json", report)
     write_text(html, render_html(report))
-    write_text(html.with_name(SUMMARY), render_html(report, summary=True))
+    first_page = html.with_name(f"{html.stem}.summary.html") if output else run / SUMMARY
+    write_text(first_page, render_html(report, summary=True))
     return html
 
 

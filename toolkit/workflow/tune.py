@@ -7,7 +7,7 @@ here it gets a server, a journal and an end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -30,9 +30,10 @@ from toolkit.tune.plan import Expected, Plan
 from toolkit.tune.search import Ledger, Search, run_search
 from toolkit.tune.space import AS_CONFIGURED, Space
 from toolkit.tune.tuned import Tuned, tuned
+from toolkit.workflow.evidence import seal_evidence
 from toolkit.workflow.jobs import already_there, embedded
 from toolkit.workflow.measure import Driving, driving_of
-from toolkit.workflow.report import DECISION, write_report
+from toolkit.workflow.report import DECISION, TUNED, write_report
 from toolkit.workflow.requests import write_requests
 from toolkit.workflow.runs import MANIFEST, Progress, finish_run, locked, new_run, read_manifest, resumable_run
 from toolkit.workflow.tune_measure import Bench, tightest_limit_s
@@ -40,7 +41,6 @@ from toolkit.workflow.tune_target import Tuning, tuning_of
 from toolkit.workflow.tune_words import forecast_text, trial_text
 
 Method = Literal["race", "exhaustive", "optuna"]
-FILE = "tuned.json"
 #: Of the budget, the window of a probe; a window of the search; both within bounds.
 PROBE_SHARE, WINDOW_SHARE = 1 / 100, 1 / 200
 LEAST_WINDOW_S, MOST_WINDOW_S = 0.5, 2.0
@@ -99,19 +99,21 @@ def _tuned(run: Path, tuning: Tuning, asked: Asked, progress: Progress) -> Tuned
     )
     plan = plan_of(tuning, asked.objective, budget_s=asked.budget_s, memory_bytes=asked.memory_bytes)
     ledger = Ledger(budget_s=asked.budget_s)
-    with serving() as endpoint:
-        requests = tuning.requests(endpoint)
-        driving = driving_of(FAMILIES.get(tuning.subject.family), asked.driving)
-        write_requests(run / "requests", requests, driving.protocol)
-        bench = bench_of(run, endpoint, tuning, requests, driving)
-        try:
+    rates: dict[str, float] = {}
+    try:
+        with serving() as endpoint:
+            requests = tuning.requests(endpoint)
+            driving = driving_of(FAMILIES.get(tuning.subject.family), asked.driving)
+            write_requests(run / "requests", requests, driving.protocol)
+            bench = bench_of(run, endpoint, tuning, requests, driving)
             plan = _search(plan, ledger, bench, tuning, asked, progress)
-        finally:
-            answer = _keep(run, plan, ledger, tuning, asked)
-        if asked.exhaustive_check:
-            checked = _checked(run, plan, answer, _for_check(bench), tuning, progress)
-            answer = replace(answer, gap=checked)
-            write_json(run / FILE, answer)
+            if asked.exhaustive_check:
+                rates = _every_rate(run, plan, _for_check(bench), tuning, progress)
+    except BaseException:
+        if ledger.tried:
+            _keep(run, plan, ledger, tuning, asked, rates)
+        raise
+    answer = _keep(run, plan, ledger, tuning, asked, rates)
     finish_run(run)
     return answer
 
@@ -184,17 +186,22 @@ def _watching(plan: Plan, slo: Slo, progress: Progress) -> Callable[[Ledger], No
     return lambda ledger: progress(trial_text(plan, slo, ledger))
 
 
-def _keep(run: Path, plan: Plan, ledger: Ledger, tuning: Tuning, asked: Asked) -> Tuned:
-    """Write what the trials come to: the answer, the decision, the chosen configuration and the report."""
+def _keep(run: Path, plan: Plan, ledger: Ledger, tuning: Tuning, asked: Asked, rates: Mapping[str, float]) -> Tuned:
+    """Write what the trials come to: the answer, the decision, the chosen configuration and the report.
+
+    The server has ended by now, so that its log is whole when it is sealed.
+    """
     manifest = read_manifest(run)
     answer = tuned(plan, ledger, tuning.space, tuning.subject.slo, method=asked.method, device=manifest.device)
-    write_json(run / FILE, answer)
+    answer = replace(answer, gap=_gap(rates, answer.decision.candidate))
+    write_json(run / TUNED, answer)
     write_json(run / DECISION, answer.decision)
     shown = [s.candidate for s in answer.standings[: 1 if answer.decision.candidate else 4]]
     candidates = tuple(c.candidate for c in tuning.space.configurations if c.name in shown)
     loads = dict.fromkeys(t.ask.load for t in ledger.tried if t.ask.candidate.name in shown)
     subject = replace(manifest.subject, candidates=candidates, loads=tuple(loads))
     write_json(run / MANIFEST, replace(manifest, subject=subject))
+    seal_evidence(run)
     if answer.decision.candidate:
         _write_chosen(run, tuning, next(c for c in candidates if c.name == answer.decision.candidate))
     if loads:
@@ -210,8 +217,8 @@ def _write_chosen(run: Path, tuning: Tuning, chosen: Candidate) -> None:
     tuning.deliver(run, chosen)
 
 
-def _checked(run: Path, plan: Plan, answer: Tuned, bench: Bench, tuning: Tuning, progress: Progress) -> float | None:
-    """How far the chosen configuration is below the best of all, each measured for its rate; None if none was found."""
+def _every_rate(run: Path, plan: Plan, bench: Bench, tuning: Tuning, progress: Progress) -> dict[str, float]:
+    """The rate of every configuration, each measured for it. Raises UsageError where the objective is another."""
     if not plan.objective.seeks_rate:
         raise UsageError(f"--exhaustive-check compares rates; the objective is {plan.objective.name}")
     ledger = Ledger(budget_s=float("inf"))
@@ -220,5 +227,10 @@ def _checked(run: Path, plan: Plan, answer: Tuned, bench: Bench, tuning: Tuning,
     run_search(methods.every_rate(plan, ledger), ledger, bench.measure, _watching(plan, tuning.subject.slo, progress))
     rates = {e.candidate.name: methods.sustained_rate(plan, ledger, e.candidate) or 0.0 for e in plan.ranked}
     write_json(run / "exhaustive.json", {"rates_per_s": rates, "spent_s": ledger.spent_s})
-    best, mine = max(rates.values()), rates.get(answer.decision.candidate or "", 0.0)
-    return 1 - mine / best if best else None
+    return rates
+
+
+def _gap(rates: Mapping[str, float], chosen: str | None) -> float | None:
+    """How far the chosen configuration is below the best of all; None where these were not measured, or none holds."""
+    best = max(rates.values(), default=0.0)
+    return 1 - rates.get(chosen or "", 0.0) / best if best else None

@@ -19,7 +19,7 @@ from toolkit.load.engine import drive
 from toolkit.load.measurement import Measurement
 from toolkit.load.pattern import Concurrency
 from toolkit.load.power import power_w, read_energy
-from toolkit.load.request_records import Records, write_records
+from toolkit.load.request_records import Records
 from toolkit.load.slo import Slo
 from toolkit.load.sweep import measure_point
 from toolkit.records import is_finished, read_json, step, write_json
@@ -31,9 +31,9 @@ from toolkit.tune.batcher import latency_limit_s
 from toolkit.tune.decision import Candidate
 from toolkit.tune.max_rate_probe import Observation, observation_of
 from toolkit.tune.search import Ask, Tried
-from toolkit.workflow.measure import MEASUREMENT, RECORDS, Driving, keep_unfinished, trial_key
+from toolkit.workflow.evidence import TRIED
+from toolkit.workflow.measure import Driving, keep_point, keep_unfinished, trial_key
 
-TRIED = "tried.json"
 #: A request that takes so many times the tightest limit, and a second at least, is given up: it has missed for sure.
 GIVE_UP, LEAST_GIVE_UP_S = 4.0, 1.0
 
@@ -99,8 +99,7 @@ class Bench:
             certificate=certificate_here(),
         )
         driven_s, after = perf_counter() - began_s, read_energy()
-        write_json(folder / MEASUREMENT, measurement)
-        write_records(folder / RECORDS, records)
+        keep_point(folder, measurement, records)
         keep_unfinished(folder, self.endpoint, records, self.run / "interrupted" / ask.load.name)
         self._settle(records)
         tried = tried_of(ask, measurement, records, self.slo, reload_s=reload_s, spent_s=perf_counter() - began_s)
