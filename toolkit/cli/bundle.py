@@ -45,3 +45,24 @@ def bundle_image(
     built = "is built" if image.built else "is here already"
     text = f"{image.name} ({image.bytes / 2**20:,.0f} MiB) {built}" + (f"; {sbom} lists its software" if sbom else "")
     done({"image": image, "sbom": written}, text, json)
+
+
+@bundle.command("verify")
+def bundle_verify(
+    folder: Annotated[Path, typer.Argument(help="A bundle for compose, as `toolkit deploy` wrote it.")],
+    rate: Annotated[float | None, typer.Option("--rate", help="Requests per second; default: by the run.")] = None,
+    duration: Annotated[str, typer.Option("--duration", help="Of the SLO test, with its unit.")] = "10s",
+    image: Annotated[str | None, typer.Option("--image", help="The server's image; default: its own, or ours.")] = None,
+    timeout: Annotated[str, typer.Option("--timeout", help="For a service to become ready, with its unit.")] = "5m",
+    json: Json = False,
+) -> None:
+    """Bring a compose bundle up here, try it from every side, and take it down; exit code 1 when a check fails."""
+    from toolkit.load.duration import seconds_from_text
+    from toolkit.workflow.bundle_verify import VerifyOptions, verify_bundle
+
+    lasts, ready_s = seconds_from_text(duration), seconds_from_text(timeout)
+    options = VerifyOptions(rate_per_s=rate, duration_s=lasts, image=image, timeout_s=ready_s)
+    with show.progress(json) as progress:
+        verified = verify_bundle(folder, options, progress)
+    show.document(verified) if json else show.verification(verified)
+    raise typer.Exit(0 if verified.passed else 1)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from toolkit.deploy.validate import Finding
     from toolkit.export.parity import ParityResult
     from toolkit.tune.decision import Decision
+    from toolkit.workflow.bundle_verify import Verification
     from toolkit.workflow.infer import Answered
 
 #: Where there is no terminal to measure (a pipe, a log), lines are as long as a table needs.
@@ -176,6 +177,13 @@ def bundle(folder: Path, findings: Sequence[Finding], *, every: bool = False) ->
         [(tool, p[0] if len(p) == 1 else f"{len(p)} files", what, why) for (tool, what, why, _), p in groups.items()],
     )
     out.print(f"bundle: {folder}", markup=False)
+
+
+def verification(verified: Verification) -> None:
+    """What came of trying a bundle: a line for each check, then where and by what it was tried."""
+    table(("check", "outcome", "what was found"), [(c.name, c.outcome, c.text) for c in verified.checks])
+    word = "verified" if verified.passed else "NOT verified"
+    out.print(f"{word}: {verified.bundle} with {verified.program} on {verified.environment.summary()}", markup=False)
 
 
 def answer(outputs: Sequence[Answered]) -> None:

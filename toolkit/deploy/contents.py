@@ -15,6 +15,7 @@ from toolkit.deploy.rendering import render
 from toolkit.deploy.sizing import NOT_MEASURED
 from toolkit.deploy.smoke import smoke_files
 from toolkit.deploy.spec import DeploymentSpec
+from toolkit.load.slo import Criterion, criterion_text
 from toolkit.records import SCHEMA, to_data, to_json
 from toolkit.serve.backend_directory import OURS as OUR_BACKENDS
 
@@ -80,12 +81,18 @@ def lock_json(spec: DeploymentSpec, copies: Mapping[str, CopiedFile]) -> str:
         "model": spec.model,
         "images": images(spec),
         "requirements": spec.requirements,
-        "slo": [{"metric": c.metric, "statistic": c.statistic, "limit": c.limit} for c in spec.slo.criteria],
+        "slo": [_criterion(c) for c in spec.slo.criteria],
         "figures": figures,
         "limits": {"memory_bytes": spec.memory_bytes, "shm_bytes": spec.shm_bytes, "gpu": spec.gpu},
         "files": {path: copied.sha256 for path, copied in sorted(copies.items())},
     }
     return to_json(lock)
+
+
+def _criterion(criterion: Criterion) -> dict[str, Any]:
+    """A criterion in parts, for other programs, and as `--slo` takes it, for ours."""
+    parts = {"metric": criterion.metric, "statistic": criterion.statistic, "limit": criterion.limit}
+    return parts | {"text": criterion_text(criterion)}
 
 
 def figures_mark(spec: DeploymentSpec) -> str:

@@ -67,7 +67,7 @@ def serve_embedded(
         check_port(port)
     options = _options(repository, models, wheel, cache_bytes)
     for _ in range(PORT_ATTEMPTS):
-        server = _launch(wheel, _ports(given), options, log, allow_spinning)
+        server = _launch(wheel, ports_for(given), options, log, allow_spinning)
         try:
             if _wait_until_ready(server, repository, timeout_s):
                 _check_models(server, models or ())
@@ -103,7 +103,7 @@ def check_port(port: int | None) -> None:
         )
 
 
-def _ports(given: tuple[int | None, ...]) -> tuple[int, ...]:
+def ports_for(given: tuple[int | None, ...]) -> tuple[int, ...]:
     """The given ports, and free ones in place of None, held until all of them are found so that they differ."""
     holders = [socket.create_server((HOST, 0)) for _ in given]
     free = [holder.getsockname()[1] for holder in holders]

@@ -112,13 +112,13 @@ def build_cpu_image(
             write_bytes(context / path, content.encode() if isinstance(content, str) else content)
         (context / "wheels").mkdir()
         build = {"path": str(context), "buildargs": {"BASE_IMAGE": base, "SERVER": server_requirement()}}
-        python = _build(client, build | {"target": "python", "network_mode": network})
+        python = build_image(client, build | {"target": "python", "network_mode": network})
         progress("collecting the packages")
         _collect(wheels, exact, _python_of(client, python), context / "wheels")
         progress(f"building {tag}")
         labels = {KIND_LABEL: KIND, REQUIREMENTS_LABEL: json.dumps(requirements)}
         try:
-            _build(client, build | {"tag": tag, "labels": labels, "network_mode": "none"})
+            build_image(client, build | {"tag": tag, "labels": labels, "network_mode": "none"})
         finally:
             with asking("removing the stages of the build"):
                 client.images.prune(filters=STAGES)
@@ -159,15 +159,15 @@ def _names(wheels: Path | None) -> list[str]:
     return sorted(p.name for p in wheels.glob("*.whl")) if wheels else []
 
 
-def _build(client: DockerClient, arguments: Mapping[str, Any]) -> str:
+def build_image(client: DockerClient, arguments: Mapping[str, Any]) -> str:
     """Build an image and return its id. The engine tells what fails in the stream of its answer."""
-    image, said = "", []
-    with asking("building the CPU image"):
+    image, said, what = "", [], f"building {arguments.get('tag', 'an image')}"
+    with asking(what):
         for event in client.api.build(decode=True, rm=True, forcerm=True, timeout=BUILD_TIMEOUT_S, **arguments):
             said.append(str(event.get("stream", "")))
             if "error" in event:
                 end = "".join(said).splitlines()[-12:]
-                raise refusal("building the CPU image", f"{event['error']}\n  " + "\n  ".join(end), mend=BUILD_MEND)
+                raise refusal(what, f"{event['error']}\n  " + "\n  ".join(end), mend=BUILD_MEND)
             image = event.get("aux", {}).get("ID", image)
     return image
 
