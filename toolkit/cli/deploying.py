@@ -17,6 +17,7 @@ def deploy(
     target: Annotated[str, typer.Option("--target", help="compose, kubernetes or kserve.")] = "compose",
     overlay: Annotated[list[str], typer.Option("--overlay", help="Of Kubernetes; may be repeated.")] = [],
     registry: Annotated[str, typer.Option("--registry", help="Where the images that you build will be.")] = "",
+    measured: Annotated[str, typer.Option("--measured", help="A sweep of the target, whose figures count.")] = "",
     allow_unproven: Annotated[bool, typer.Option("--allow-unproven", help="Also for a run that did not pass.")] = False,
     json: Json = False,
 ) -> None:
@@ -24,7 +25,13 @@ def deploy(
     from toolkit.workflow.deploy import Deployment, deploy_run
     from toolkit.workflow.runs import run_from_text
 
-    asked = Deployment(target=target, overlays=tuple(overlay), registry=registry, allow_unproven=allow_unproven)
+    asked = Deployment(
+        target=target,
+        overlays=tuple(overlay),
+        registry=registry,
+        allow_unproven=allow_unproven,
+        measured=run_from_text(measured) if measured else None,
+    )
     findings = deploy_run(run_from_text(run), output, asked)
     show.document({"bundle": output, "validation": findings}) if json else show.bundle(output, findings)
 

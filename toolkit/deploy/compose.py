@@ -90,13 +90,14 @@ def _readme_values(spec: DeploymentSpec) -> dict[str, Any]:
         "criteria": tuple(map(target_text, spec.slo.criteria)),
         "not_alerted": tuple(target_text(c) for c in spec.slo.criteria if not is_alerted(c)),
         "alerts": alerts_for(spec.model, spec.slo),
-        "figures": () if spec.figures is None else _figure_rows(spec.figures),
+        "figures": () if spec.figures is None else figure_rows(spec.figures),
         "mark": figures_mark(spec),
         "measured": spec.is_measured_on_target,
     }
 
 
-def _figure_rows(figures: Figures) -> tuple[tuple[str, str], ...]:
+def figure_rows(figures: Figures) -> tuple[tuple[str, str], ...]:
+    """Label and value of each figure, for a README."""
     return (
         ("verdict", figures.outcome),
         ("load", figures.load),

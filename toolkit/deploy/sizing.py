@@ -33,11 +33,12 @@ _QUEUE_AT_LEAST_US = 500
 class Sizing:
     """What a run says of one replica, None where it does not.
 
-    `queue_us`: time in all queues per request of the measured model, at the chosen point. `load_s`: the longest load of
-    all models. `resident_bytes`: the most that the server's processes took. `replicas`: those of plan.json, for
-    `planned_rate_per_s`.
+    `run_id`: the run itself. `queue_us`: time in all queues per request of the measured model, at the chosen point.
+    `load_s`: the longest load of all models. `resident_bytes`: the most that the server's processes took. `replicas`:
+    those of plan.json, for `planned_rate_per_s`.
     """
 
+    run_id: str = ""
     queue_us: float | None = None
     load_s: float | None = None
     resident_bytes: int | None = None
@@ -84,7 +85,9 @@ def _replicas(spec: DeploymentSpec) -> Setting:
     planned = spec.sizing.replicas
     if planned is not None and spec.is_measured_on_target:
         rate = spec.sizing.planned_rate_per_s
-        return Setting(value=planned, note=f"run {spec.run_id}: the plan for {rate:,.0f} requests/s, a spare included")
+        return Setting(
+            value=planned, note=f"run {spec.sizing.run_id}: the plan for {rate:,.0f} requests/s, a spare included"
+        )
     return Setting(value=_REPLICAS, note=f"{DEFAULT}; toolkit size RUN --rate R plans it from a run there")
 
 
@@ -92,7 +95,9 @@ def _startup(spec: DeploymentSpec) -> Setting:
     load_s = spec.sizing.load_s
     if load_s is not None and spec.is_measured_on_target:
         value = max(round(_STARTUP_MARGIN * load_s), _STARTUP_AT_LEAST_S)
-        return Setting(value=value, note=f"run {spec.run_id}: loading took {load_s:.1f} s; {value} s are allowed")
+        return Setting(
+            value=value, note=f"run {spec.sizing.run_id}: loading took {load_s:.1f} s; {value} s are allowed"
+        )
     how = "kubectl get events shows what a start took"
     return Setting(value=_STARTUP_S, note=f"{DEFAULT}; {how}")
 
@@ -101,7 +106,7 @@ def _memory(spec: DeploymentSpec) -> Setting:
     resident = spec.sizing.resident_bytes
     if resident is not None and spec.is_measured_on_target:
         value = round(_MEMORY_MARGIN * resident) + spec.shm_bytes
-        seen = f"run {spec.run_id}: the server took {resident / 2**20:,.0f} MiB"
+        seen = f"run {spec.sizing.run_id}: the server took {resident / 2**20:,.0f} MiB"
         return Setting(value=value, note=f"{seen}; half as much again, and the shared memory")
     value = spec.memory_bytes
     how = "kubectl top pod --containers shows what a load takes"
@@ -112,7 +117,7 @@ def _queue(spec: DeploymentSpec) -> Setting:
     measured = spec.sizing.queue_us
     if measured is not None and spec.is_measured_on_target:
         value = max(round(measured), _QUEUE_AT_LEAST_US)
-        return Setting(value=value, note=f"run {spec.run_id}: {measured:,.0f} us at the recommended load")
+        return Setting(value=value, note=f"run {spec.sizing.run_id}: {measured:,.0f} us at the recommended load")
     limits_s = [c.limit for c in spec.slo.criteria if c.metric == "latency"]
     value = round(_QUEUE_SHARE * min(limits_s) * 1e6) if limits_s else _QUEUE_US
     source = "a tenth of the SLO's latency limit" if limits_s else "the SLO has no latency limit"

@@ -17,6 +17,7 @@ from toolkit.deploy.bundle import checked_path
 from toolkit.deploy.sizing import Sizing
 from toolkit.deploy.smoke import SmokeGeneration, SmokeRequest
 from toolkit.errors import ConfigurationError, UsageError
+from toolkit.load.pattern import Load
 from toolkit.load.slo import Slo
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class DeploymentSpec:
     `entries` are the folders of `repository` that are deployed, `model` the one whose figures were measured.
     `figures` is None where nothing was chosen. `memory_bytes` is the container's limit and includes `shm_bytes`; `cpus`
     are the cores that it had when it was measured. `registry` is where the images that the customer builds will be.
-    `overlays` are those of the Kubernetes targets.
+    `overlays` are those of the Kubernetes targets. `load` is the one that was chosen, None where none was.
     `requirements` and `backends` are what the image lacks: Python packages, and folders of serve/backends.
     """
 
@@ -101,6 +102,7 @@ class DeploymentSpec:
     image: str = TRITON_IMAGE
     cpus: float = 2.0
     sizing: Sizing = field(default_factory=Sizing)
+    load: Load | None = None
     registry: str = NO_REGISTRY
     overlays: tuple[str, ...] = ()
     target: Target = "compose"

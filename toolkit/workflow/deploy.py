@@ -13,23 +13,22 @@ from urllib.parse import quote
 from toolkit.artifact import read_artifact
 from toolkit.deploy.bundle import Bundle, write_bundle
 from toolkit.deploy.compose import compose_bundle
-from toolkit.deploy.kubernetes import kubernetes_bundle
+from toolkit.deploy.kubernetes import has_gpu, kubernetes_bundle
+from toolkit.deploy.sizing import Sizing
 from toolkit.deploy.smoke import SmokeGeneration, SmokeRequest
 from toolkit.deploy.spec import (
     IMAGE_BACKENDS,
     NO_REGISTRY,
+    TRITON_IMAGE,
     DeploymentSpec,
     Figures,
-    StreamFigures,
     Target,
     default_memory_bytes,
     requirements_below,
 )
 from toolkit.deploy.validate import Finding, validate_folder
-from toolkit.environment import package_version
 from toolkit.errors import UsageError
 from toolkit.export.parity import Tolerance
-from toolkit.load.measurement import Streams
 from toolkit.poc import Poc, read_resolved
 from toolkit.records import files_below, read_json, writing
 from toolkit.repository.entry import RepositoryEntry, read_entries
@@ -37,9 +36,10 @@ from toolkit.repository.model_config import config_data
 from toolkit.serve.backend_directory import OURS
 from toolkit.serve.generation import Sampling, generation_request, input_names
 from toolkit.tune.decision import Decision
-from toolkit.workflow.report import DECISION, trials_of
+from toolkit.workflow.deploy_figures import figures_of, figures_of_target
+from toolkit.workflow.report import DECISION
 from toolkit.workflow.requests import first_question
-from toolkit.workflow.runs import RESOLVED, Manifest, read_manifest, repository_of
+from toolkit.workflow.runs import RESOLVED, read_manifest, repository_of
 
 #: A GPU or another build of the runtime rounds differently; a smoke test looks for a wrong model, not for rounding.
 SMOKE_TOLERANCE = Tolerance(absolute=1e-3, relative=1e-2)
@@ -60,12 +60,16 @@ BUNDLES: dict[str, Callable[[DeploymentSpec], Bundle]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """What `toolkit deploy` was asked. `overlays` and `registry` are for Kubernetes; see DeploymentSpec."""
+    """What `toolkit deploy` was asked. `overlays` and `registry` are for Kubernetes; see DeploymentSpec.
+
+    `measured` is a run of `toolkit sweep` on a deployment of the same model: its figures take the place of the run's.
+    """
 
     target: str = "compose"
     overlays: tuple[str, ...] = ()
     registry: str = ""
     allow_unproven: bool = False
+    measured: Path | None = None
 
 
 def deploy_run(
@@ -103,6 +107,8 @@ def deployment_spec(run: Path, asked: Deployment) -> DeploymentSpec:
     brought = (*(repository / entry for entry in entries), *(OURS / backend for backend in backends))
     measured = next(e for e in described if e.name == manifest.subject.measured)
     model_bytes = sum((repository / f).stat().st_size for f in files_below(repository))
+    gpu = has_gpu(asked.overlays, measured_on_gpu=manifest.environment.device == "GPU")
+    figures, sizing = _figures(run, asked, measured.name, image=TRITON_IMAGE, gpu=gpu)
     return DeploymentSpec(
         name=manifest.name,
         title=manifest.subject.title,
@@ -111,41 +117,26 @@ def deployment_spec(run: Path, asked: Deployment) -> DeploymentSpec:
         model=manifest.subject.measured,
         run_id=run.name,
         slo=manifest.subject.slo,
-        figures=_figures(run, manifest, decision),
+        figures=figures,
         smoke=_smoke(run, read_resolved(run / RESOLVED, manifest.name), measured),
         memory_bytes=default_memory_bytes(model_bytes),
-        gpu=manifest.environment.device == "GPU",
+        gpu=gpu,
         requirements=requirements_below(brought),
         backends=backends,
         cpus=manifest.environment.cores,
+        sizing=sizing,
+        load=decision.load,
         registry=asked.registry or NO_REGISTRY,
         overlays=asked.overlays,
         target=cast(Target, asked.target),
     )
 
 
-def _figures(run: Path, manifest: Manifest, decision: Decision) -> Figures | None:
-    """The figures of the chosen point; None where nothing was chosen."""
-    points = [p for t in trials_of(run, manifest) if t.candidate.name == decision.candidate for p in t.points]
-    point = next((p for p in points if p.load == decision.load), None)
-    if point is None:
-        return None
-    streams = point.measurement.streams
-    return Figures(
-        throughput_per_s=point.measurement.throughput_per_s,
-        latency_p99_s=point.measurement.latency.at(0.99).value_s,
-        load=point.load.name,
-        outcome=point.outcome,
-        environment=manifest.environment.summary(),
-        device=manifest.environment.device,
-        server=f"embedded Triton of nvidia-pytriton {package_version('nvidia-pytriton')}",
-        streams=None if streams is None else _stream_figures(streams),
-    )
-
-
-def _stream_figures(streams: Streams) -> StreamFigures:
-    ttft, tpot = (None if d.is_empty else d.at(0.99).value_s for d in (streams.ttft, streams.tpot))
-    return StreamFigures(ttft_p99_s=ttft, tpot_p99_s=tpot, tokens_per_s=streams.tokens_per_s)
+def _figures(run: Path, asked: Deployment, model: str, *, image: str, gpu: bool) -> tuple[Figures | None, Sizing]:
+    """Those of the run, or of what was measured on the target."""
+    if asked.measured is None:
+        return figures_of(run)
+    return figures_of_target(asked.measured, model, image=image, device="GPU" if gpu else "CPU")
 
 
 def _own_backends() -> set[str]:

@@ -5,6 +5,7 @@ In: a DeploymentSpec. Out: files by their path below `kubernetes/` of a bundle. 
 
 from __future__ import annotations
 
+from toolkit.deploy.kubernetes.overlays import has_gpu
 from toolkit.deploy.kubernetes.target import kubernetes_bundle
 
-__all__ = ["kubernetes_bundle"]
+__all__ = ["has_gpu", "kubernetes_bundle"]

@@ -32,7 +32,7 @@ _SOURCES = ("s3", "gs", "on-prem-pvc")
 #: In the order in which they are applied: what a later one patches, an earlier one has brought.
 OVERLAYS = (
     Overlay(name="gpu", purpose="one whole GPU for each replica", cluster="NVIDIA's device plugin"),
-    Overlay(name="mig", purpose="a slice of a GPU for each replica", cluster="MIG, strategy `mixed`"),
+    Overlay(name="mig", purpose="a slice of a GPU for each replica", cluster="MIG with the strategy mixed"),
     Overlay(
         name="time-slicing", purpose="replicas take turns on a GPU", cluster="the device plugin's time-slicing, renamed"
     ),
@@ -100,6 +100,11 @@ def overlays_from(names: tuple[str, ...], *, gpu: bool) -> tuple[Overlay, ...]:
             chosen.add(needs[0])
     _refuse_exclusive(chosen)
     return tuple(overlay for overlay in OVERLAYS if overlay.name in chosen)
+
+
+def has_gpu(names: tuple[str, ...], *, measured_on_gpu: bool) -> bool:
+    """Whether a deployment with these overlays has a GPU. Raises UsageError as `overlays_from` does."""
+    return any(overlay.name in _GPU for overlay in overlays_from(names, gpu=measured_on_gpu))
 
 
 def components_of(overlays: tuple[Overlay, ...]) -> tuple[str, ...]:

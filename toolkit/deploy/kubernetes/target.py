@@ -5,9 +5,6 @@ In: a DeploymentSpec. Out: a Bundle. This module starts nothing, writes nothing,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from toolkit.deploy.bundle import Bundle
 from toolkit.deploy.contents import (
     backend_files,
@@ -21,14 +18,12 @@ from toolkit.deploy.contents import (
 )
 from toolkit.deploy.kubernetes.kustomize import Files, manifest, rendered
 from toolkit.deploy.kubernetes.overlays import OVERLAYS, Overlay, components_of, overlays_from
+from toolkit.deploy.kubernetes.readme import CHOSEN, README, readme
 from toolkit.deploy.kubernetes.terraform import terraform_files
 from toolkit.deploy.kubernetes.values import PodValues, pod_values
 from toolkit.deploy.rendering import render, templates_below
 from toolkit.deploy.spec import DeploymentSpec
 from toolkit.deploy.validate import refuse_unsound, validate_bundle
-
-#: The overlay that was chosen: what README.md applies.
-CHOSEN = "custom"
 
 
 def kubernetes_bundle(spec: DeploymentSpec) -> Bundle:
@@ -42,12 +37,15 @@ def kubernetes_bundle(spec: DeploymentSpec) -> Bundle:
     copies = {**models, **backend_files(spec)}
     lock = lock_json(spec, copies)
     model_bytes = sum(copy.source.stat().st_size for copy in models.values())
-    pod = pod_values(spec, lock, str(start["start/start.py"]), model_bytes)
+    chosen = overlays_from(("kserve", *spec.overlays) if spec.target == "kserve" else spec.overlays, gpu=spec.gpu)
+    kserve = any(overlay.name == "kserve" for overlay in chosen)
+    pod = pod_values(spec, lock, str(start["start/start.py"]), model_bytes, kserve=kserve)
     files: dict[str, str | bytes] = {
+        "README.md": readme(spec, pod, chosen),
         "bundle.lock.json": lock,
         **kept_folders(spec),
         **start,
-        **kubernetes_files(spec, pod),
+        **kubernetes_files(spec, pod, chosen),
         **observability_files(spec),
         **smoke_test_files(spec),
         **recipe_files(spec),
@@ -59,22 +57,23 @@ def kubernetes_bundle(spec: DeploymentSpec) -> Bundle:
     return bundle
 
 
-def kubernetes_files(spec: DeploymentSpec, pod: PodValues) -> dict[str, str | bytes]:
+def kubernetes_files(spec: DeploymentSpec, pod: PodValues, chosen: tuple[Overlay, ...]) -> dict[str, str | bytes]:
     """Everything below `kubernetes/` and `cluster/`: the filled templates, the overlays, and what each renders to."""
-    wanted = {o.name: overlays_from((o.name,), gpu=spec.gpu) for o in OVERLAYS}
-    asked = ("kserve", *spec.overlays) if spec.target == "kserve" else spec.overlays
-    wanted[CHOSEN] = overlays_from(asked, gpu=spec.gpu)
-    files: dict[str, str | bytes] = {**_filled("kubernetes/", {"pod": pod}), **_filled("cluster/", {"pod": pod})}
+    wanted = {o.name: overlays_from((o.name,), gpu=spec.gpu) for o in OVERLAYS} | {CHOSEN: chosen}
+    files = _filled(pod)
     files |= {f"kubernetes/overlays/{name}/kustomization.yaml": _overlay(parts) for name, parts in wanted.items()}
     folders = {"base": "kubernetes/base"} | {name: f"kubernetes/overlays/{name}" for name in wanted}
     return files | {f"kubernetes/rendered/{name}.yaml": _rendered(files, folder) for name, folder in folders.items()}
 
 
-def _filled(prefix: str, values: Mapping[str, Any]) -> dict[str, str | bytes]:
-    """Every template below `prefix`, filled; one without variables as it is."""
+def _filled(pod: PodValues) -> dict[str, str | bytes]:
+    """The templates, filled; those without variables as they are. No smoke job where its request is too large."""
+    names = (*templates_below("kubernetes/"), *templates_below("cluster/"))
+    left_out = (README, *(() if pod.jobs.smoke else ("kubernetes/smoke/",)))
     return {
-        name.removesuffix(".j2"): render(name, values if name.endswith(".j2") else None)
-        for name in templates_below(prefix)
+        name.removesuffix(".j2"): render(name, {"pod": pod} if name.endswith(".j2") else None)
+        for name in names
+        if not name.startswith(left_out)
     }
 
 

@@ -11,10 +11,9 @@ import math
 import re
 from dataclasses import dataclass
 
-from toolkit.deploy.alerts import Alert, alerts_for
 from toolkit.deploy.contents import CHECKED_COMMAND, MODELS_PLACE, figures_mark
-from toolkit.deploy.dashboard import dashboard_json, panels_for
-from toolkit.deploy.metrics import QUEUE, promql_text, queue_per_request
+from toolkit.deploy.kubernetes.jobs import CONFIG_MAP_BYTES, Jobs, jobs_of
+from toolkit.deploy.kubernetes.watch import Watch, watch_of
 from toolkit.deploy.sizing import Settings, settings_of
 from toolkit.deploy.spec import MIB, DeploymentSpec
 from toolkit.errors import ConfigurationError
@@ -22,9 +21,6 @@ from toolkit.errors import ConfigurationError
 #: How long proxies may go on sending to a pod that leaves, what Triton gives its last requests, and a reserve.
 _DRAIN_S, _TRITON_EXIT_S, _RESERVE_S = 15, 30, 15
 _PERIOD_S = 5
-
-#: A ConfigMap holds 1 MiB. Source: kubernetes.io/docs/concepts/configuration/configmap
-_CONFIG_MAP_BYTES = 1_000_000
 
 #: Only the proxy of the pod calls Triton; the metrics are scraped from outside.
 _LOOPBACK = ("--http-address=127.0.0.1", "--grpc-address=127.0.0.1", "--metrics-address=0.0.0.0")
@@ -67,18 +63,16 @@ class PodValues:
     grace_s: int
     lock: str
     start: str
-    alerts: tuple[Alert, ...]
-    dashboard: str
-    dashboard_labels: dict[str, str]
-    adapter_series: str
-    adapter_query: str
-    keda_query: str
+    start_name: str
+    watch: Watch
+    jobs: Jobs
 
 
-def pod_values(spec: DeploymentSpec, lock: str, start: str, model_bytes: int) -> PodValues:
+def pod_values(spec: DeploymentSpec, lock: str, start: str, model_bytes: int, *, kserve: bool) -> PodValues:
     """The values of a deployment. `lock` and `start` are the texts of bundle.lock.json and start.py.
 
-    Raises ConfigurationError for a repository of so many files that their digests do not fit into a ConfigMap.
+    kserve: the chosen overlays leave the serving to KServe. Raises ConfigurationError for a repository of so
+    many files that their digests do not fit into a ConfigMap.
     """
     name, settings = object_name(spec.slug), settings_of(spec)
     selector = {"app.kubernetes.io/name": "triton", "app.kubernetes.io/instance": name}
@@ -89,7 +83,7 @@ def pod_values(spec: DeploymentSpec, lock: str, start: str, model_bytes: int) ->
         "app.kubernetes.io/version": tag,
         "app.kubernetes.io/managed-by": "kustomize",
     }
-    models = _mib(2 * model_bytes)
+    version = hashlib.sha256((lock + start).encode()).hexdigest()
     return PodValues(
         name=name,
         namespace=namespace,
@@ -98,8 +92,7 @@ def pod_values(spec: DeploymentSpec, lock: str, start: str, model_bytes: int) ->
         mark=figures_mark(spec),
         labels=labels,
         selector=selector,
-        # Pods are replaced when the lock is.
-        annotations={"poc-toolkit/run": spec.run_id, "poc-toolkit/lock": hashlib.sha256(lock.encode()).hexdigest()},
+        annotations={"poc-toolkit/run": spec.run_id},
         image=server_image(spec),
         pinned_by="digest" if "@sha256:" in server_image(spec) else "tag",
         models_image=f"{spec.registry}/{name}-models:{tag}",
@@ -111,7 +104,7 @@ def pod_values(spec: DeploymentSpec, lock: str, start: str, model_bytes: int) ->
         memory=_mib(settings.memory_bytes.value),
         shared_memory=_mib(settings.shm_bytes.value),
         storage=_mib(2 * model_bytes + _TMP_BYTES + 512 * MIB),
-        models_size=models,
+        models_size=_mib(2 * model_bytes),
         tmp_size=_mib(_TMP_BYTES),
         startup_failures=math.ceil(settings.startup_s.value / _PERIOD_S),
         startup_period_s=_PERIOD_S,
@@ -119,12 +112,9 @@ def pod_values(spec: DeploymentSpec, lock: str, start: str, model_bytes: int) ->
         grace_s=_DRAIN_S + _TRITON_EXIT_S + _RESERVE_S,
         lock=_in_config_map(lock),
         start=start,
-        alerts=alerts_for(spec.model, spec.slo),
-        dashboard=_in_config_map(dashboard_json(spec.title, spec.slug, panels_for(spec.model, gpu=spec.gpu))),
-        dashboard_labels=labels | {"grafana_dashboard": "1"},
-        adapter_series=f'{QUEUE}{{namespace!="",pod!=""}}',
-        adapter_query=queue_per_request(spec.model, "<<.LabelMatchers>>", " by (<<.GroupBy>>)"),
-        keda_query=queue_per_request(spec.model, f"namespace={promql_text(namespace)}"),
+        start_name=f"{name}-start-{version[:8]}",
+        watch=watch_of(spec, namespace),
+        jobs=jobs_of(spec, name, tag, kserve=kserve),
     )
 
 
@@ -150,7 +140,7 @@ def server_image(spec: DeploymentSpec) -> str:
 
 
 def _in_config_map(text: str) -> str:
-    if len(text.encode()) > _CONFIG_MAP_BYTES:
+    if len(text.encode()) > CONFIG_MAP_BYTES:
         raise ConfigurationError(
             "the digests of the model files do not fit into a ConfigMap",
             mend="deploy fewer entries, or pack the files of a step into one",
