@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from toolkit.deploy.kubernetes.merge import merged
+from toolkit.deploy.validate.documents import yaml_documents
 from toolkit.errors import ConfigurationError
 
 Files = Mapping[str, str | bytes]
@@ -42,23 +44,26 @@ def identity(item: Object) -> Identity:
 
 def objects_of(files: Files, path: str) -> Iterator[Object]:
     """The objects of a YAML file. Raises ConfigurationError."""
-    import yaml
-
     content = files.get(path)
     if content is None:
         raise ConfigurationError(f"{path} is named by a kustomization and is not there")
-    text = content.decode() if isinstance(content, bytes) else content
     try:
-        yield from (item for item in yaml.safe_load_all(text) if item is not None)
-    except yaml.YAMLError as err:
+        yield from _parsed(content.decode() if isinstance(content, bytes) else content)
+    except ValueError as err:
         raise ConfigurationError(f"{path}: {err}") from err
+
+
+@lru_cache(maxsize=128)
+def _parsed(text: str) -> tuple[Any, ...]:
+    """The base is read once for all its overlays. Nothing changes an object: patches make new ones."""
+    return yaml_documents(text)
 
 
 def manifest(items: tuple[Object, ...]) -> str:
     """Objects as a stream of YAML documents: no anchors, texts of several lines as blocks."""
     import yaml
 
-    class Dumper(yaml.SafeDumper):
+    class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
         def ignore_aliases(self, data: Any) -> bool:
             return True
 
