@@ -5,7 +5,7 @@
 PYTHON := $(shell for p in python3 python3.11 python3.12; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo "$$p"; break; }; done)
 RUNTIME := $(shell nvidia-smi >/dev/null 2>&1 && echo gpu || echo cpu)
-EXTRAS := $(RUNTIME),embedded,vision,pytorch,sklearn,boosting,huggingface,llm,recsys,loadgen,delivery,docker,tune,report,workshop,test
+EXTRAS := $(RUNTIME),embedded,vision,pytorch,keras,sklearn,boosting,huggingface,llm,recsys,loadgen,delivery,docker,tune,report,workshop,test
 BIN := .venv/bin
 READY := .venv/ready-$(RUNTIME)
 

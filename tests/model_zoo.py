@@ -5,6 +5,7 @@ Architectures from their configs with random weights, trees fitted on generated 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -331,6 +332,52 @@ TABULAR = (
     Brought("catboost", _catboost),
 )
 
+# --- Keras ------------------------------------------------------------------------------------------------------------
+
+
+def _keras(build: Callable[[Any], Any]) -> Callable[[Path, int], str]:
+    def make(folder: Path, seed: int) -> str:
+        os.environ["KERAS_BACKEND"] = "torch"
+        import keras
+
+        folder.mkdir(parents=True, exist_ok=True)
+        keras.utils.set_random_seed(seed)
+        build(keras).save(folder / "model.keras")
+        return str(folder / "model.keras")
+
+    return make
+
+
+def keras_cnn(keras: Any) -> Any:
+    """Pictures, their scaling within the model, convolutions with batch normalisation."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((16, 16, 3), name="image"),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(8, 3, padding="same", activation="relu"),
+            layers.BatchNormalization(),
+            layers.MaxPooling2D(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dropout(0.5),
+            layers.Dense(5, activation="softmax", name="scores"),
+        ]
+    )
+
+
+def keras_two_inputs(keras: Any) -> Any:
+    """A transformer layer over tokens of any length beside numbers; inputs and outputs by name."""
+    layers = keras.layers
+    tokens, numbers = keras.Input((None,), dtype="int32", name="tokens"), keras.Input((3,), name="numbers")
+    embedded = layers.Embedding(100, 16)(tokens)
+    attended = layers.LayerNormalization()(layers.MultiHeadAttention(2, 8)(embedded, embedded) + embedded)
+    both = layers.Concatenate()([layers.GlobalAveragePooling1D()(attended), numbers])
+    outputs = {"click": layers.Dense(1, activation="sigmoid")(both), "rating": layers.Dense(2)(both)}
+    return keras.Model({"tokens": tokens, "numbers": numbers}, outputs)
+
+
+KERAS = (Brought("keras-cnn", _keras(keras_cnn)), Brought("keras-two-inputs", _keras(keras_two_inputs)))
+
 # --- ONNX from elsewhere ----------------------------------------------------------------------------------------------
 
 
@@ -357,4 +404,4 @@ def odd_onnx(folder: Path, seed: int) -> str:
 
 
 ONNX = (Brought("onnx-odd-names", odd_onnx),)
-MODELS = (*HUGGINGFACE, *RECOMMENDERS, *TABULAR, *ONNX)
+MODELS = (*HUGGINGFACE, *RECOMMENDERS, *TABULAR, *KERAS, *ONNX)

@@ -78,6 +78,11 @@ class Environment:
 UNKNOWN = Environment(cpu="", cores=0.0, memory_bytes=0, gpus=(), system="", python="", packages={}, in_container=False)
 
 
+def cache_folder() -> Path:
+    """Where the toolkit keeps what it can make again: $XDG_CACHE_HOME/poc-toolkit, ~/.cache/poc-toolkit without it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "poc-toolkit"
+
+
 @cache
 def environment_here() -> Environment:
     """The environment of this process, read once."""

@@ -19,6 +19,7 @@ EXTRA_OF = {
     "pyarrow": "recsys",
     "ipywidgets": "workshop",
     "joblib": "sklearn",
+    "keras": "keras",
     "lightgbm": "boosting",
     "mlperf_loadgen": "loadgen",
     "onnxmltools": "boosting",

@@ -62,7 +62,7 @@ def write_pt2(path: Path, code: str) -> Path:
 
 def open_in_worker(source: Source, folder: Path, limits: Limits) -> None:
     folder.mkdir()
-    request = WorkerRequest(action="export", source=source, spec=ExportSpec(), limits=limits)
+    request = WorkerRequest(action="export", source=source, spec=ExportSpec(limits=limits))
     run_worker(request, folder / "request.json", folder / "export.log")
 
 
@@ -95,8 +95,9 @@ def test_a_file_that_takes_too_long_is_ended(tmp_path):
 
 def test_a_file_that_wants_too_much_memory_gets_none(tmp_path):
     path = write_pickle(tmp_path / "model.pkl", "bytearray(3 << 30)")
-    with pytest.raises(ModelRefused, match=r"unpickling it raised MemoryError"):
+    with pytest.raises(ExportFailed, match=r"more memory than 2\.15 GB, the limit") as caught:
         open_in_worker(source_from_path(str(path), trust=True), tmp_path / "out", Limits(memory_bytes=2 << 30))
+    assert "--memory" in caught.value.mend
 
 
 def test_formats_of_data_are_not_confined(model_py, tmp_path):

@@ -51,7 +51,7 @@ def test_torch_archives_are_told_by_their_members(tmp_path):
     assert format_of(tmp_path / "whole.pt").name == "torch-pickle"
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "config.json", "model.h5", "data.parquet"])
+@pytest.mark.parametrize("name", ["notes.txt", "config.json", "model.bak", "data.parquet"])
 def test_other_files_are_refused_with_what_is_accepted(tmp_path, name):
     with pytest.raises(ModelRefused, match="of no kind that can be exported") as caught:
         source_from_path(str(write(tmp_path / name, b"{}")))
@@ -63,6 +63,12 @@ def test_other_files_are_refused_with_what_is_accepted(tmp_path, name):
 def test_damaged_files_are_named(tmp_path, name, content):
     with pytest.raises(ModelRefused, match=r"truncated, damaged or not"):
         source_from_path(str(write(tmp_path / name, content)), trust=True)
+
+
+def test_keras_former_format_is_refused_with_the_conversion(tmp_path):
+    with pytest.raises(ModelRefused, match="former format") as caught:
+        source_from_path(str(write(tmp_path / "model.h5", b"\x89HDF")), trust=True)
+    assert """load_model("model.h5").save("model.keras")""" in caught.value.mend
 
 
 def test_every_danger_needs_trust_and_every_format_is_told_apart():

@@ -48,7 +48,7 @@ def test_a_path_that_does_not_exist_names_the_nearest(model_py):
     assert "did you mean" in caught.value.mend and "model.py" in caught.value.mend
 
 
-@pytest.mark.parametrize("name", ["model.h5", "folder"])
+@pytest.mark.parametrize("name", ["model.bak", "folder"])
 def test_an_unknown_kind_is_refused(tmp_path, name):
     path = tmp_path / name
     path.mkdir() if name == "folder" else path.write_bytes(b"")

@@ -16,13 +16,12 @@ from toolkit import __version__
 from toolkit.cli import deploying, exporting, handover, measuring, serving, show, sizing, tuning
 from toolkit.cli.bounds import bounds
 from toolkit.cli.bundle import bundle
+from toolkit.cli.environments import env
 from toolkit.cli.index import index
 from toolkit.cli.options import (
     MODEL_REPO,
     Inputs,
     Json,
-    Model,
-    Trust,
     command_line,
     done,
 )
@@ -40,6 +39,7 @@ app.add_typer(repo, name="repo")
 app.add_typer(index, name="index")
 app.add_typer(bounds, name="bounds")
 app.add_typer(bundle, name="bundle")
+app.add_typer(env, name="env")
 
 INTERRUPTED = 130
 
@@ -81,21 +81,6 @@ def new(
 
     folder = new_poc(name, family, model, tuple(inputs))
     done({"poc": folder}, f"{folder} is written; next: toolkit run {folder} --smoke", json)
-
-
-@app.command()
-def inspect(model: Model, inputs: Inputs = [], trust: Trust = False, json: Json = False) -> None:
-    """Framework, signature, size and operators of a model, and what is unsafe in it."""
-    from toolkit.export.inspect import inspect_model
-    from toolkit.models.source import source_from_path
-    from toolkit.records import to_data
-    from toolkit.tensor import tensor_from_text
-
-    found = inspect_model(source_from_path(model, trust=trust), tuple(tensor_from_text(t) for t in inputs))
-    if json:
-        show.document(found)
-    else:
-        show.inspection(to_data(found))
 
 
 for area in (exporting, serving, measuring, sizing, tuning, deploying, handover):

@@ -1,4 +1,4 @@
-"""`toolkit export`: one model to ONNX, to a ladder of precisions, or to a TensorRT engine."""
+"""`toolkit inspect` and `toolkit export`: look at a model; to ONNX, a ladder of precisions, a TensorRT engine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from toolkit.cli import show
-from toolkit.cli.options import Inputs, Json, Model, Trust
+from toolkit.cli.options import Inputs, Json, Memory, Model, Python, Timeout, Trust
 from toolkit.cli.show_export import show_ladder
 
 
@@ -30,12 +30,17 @@ def export(
     ] = "onnx",
     max_batch_size: Annotated[int, typer.Option("--max-batch-size", min=1, help="The engine's largest batch.")] = 8,
     trust: Trust = False,
+    timeout: Timeout = "30m",
+    memory: Memory = None,
+    python: Python = None,
     json: Json = False,
 ) -> None:
     """Export a model to ONNX and compare it with the original; exit code 1 when they differ."""
     from toolkit.workflow import export as exporting
 
-    given: dict[str, Any] = {"name": name, "inputs": inputs, "samples": samples, "opset": opset, "trust": trust}
+    worker = exporting.worker_options(timeout, memory, python)
+    spec = exporting.export_spec(inputs, samples=samples, opset=opset, **worker)
+    given: dict[str, Any] = {"name": name, "spec": spec, "trust": trust}
     ladder = None
     with show.progress(json) as progress:
         given["progress"] = progress
@@ -54,4 +59,25 @@ def export(
     raise typer.Exit(0 if parity.passed else 1)
 
 
-COMMANDS = (export,)
+def inspect(
+    model: Model,
+    inputs: Inputs = [],
+    trust: Trust = False,
+    timeout: Timeout = "30m",
+    memory: Memory = None,
+    python: Python = None,
+    json: Json = False,
+) -> None:
+    """Framework, signature, size and operators of a model, and what is unsafe in it."""
+    from toolkit.export.inspect import inspect_model
+    from toolkit.models.source import source_from_path
+    from toolkit.records import to_data
+    from toolkit.tensor import tensor_from_text
+    from toolkit.workflow.export import worker_options
+
+    source, tensors = source_from_path(model, trust=trust), tuple(tensor_from_text(t) for t in inputs)
+    found = inspect_model(source, tensors, **worker_options(timeout, memory, python))
+    show.document(found) if json else show.inspection(to_data(found))
+
+
+COMMANDS = (inspect, export)

@@ -12,9 +12,16 @@ import typer
 from toolkit.cli import show
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
-Model = Annotated[str, typer.Argument(help="A path, or path/to/file.py:factory for a PyTorch factory.")]
+Model = Annotated[str, typer.Argument(help="A path, path/to/file.py:factory, or file.py:factory+weights.safetensors.")]
 Inputs = Annotated[list[str], typer.Option("--input", help="NAME:DTYPE:DIM,DIM,...[:LOW..HIGH]; may be repeated.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Open a model format that can hide code. It runs that code.")]
+Timeout = Annotated[str, typer.Option("--timeout", help="How long a model that can hide code may take, with its unit.")]
+Memory = Annotated[
+    float | None, typer.Option("--memory", help="MiB that such a model may take; default: 80 % of the machine's.")
+]
+Python = Annotated[
+    Path | None, typer.Option("--python", help="The bin/python of the environment that holds the model's framework.")
+]
 Repository = Annotated[Path, typer.Option("--repository", help="The Triton model repository.")]
 Run = Annotated[str, typer.Argument(help="A run folder, or latest:<poc>.")]
 Url = Annotated[

@@ -31,10 +31,15 @@ def confine(limits: Limits) -> str:
     RLIMIT_DATA and not RLIMIT_AS: torch and CUDA reserve tens of gigabytes of addresses that they never use, which
     counts in the latter and not in the former. It holds for each process; the parent watches the time.
     """
-    allowed = limits.memory_bytes or int(_SHARE_OF_MEMORY * _memory_bytes())
+    allowed = memory_limit(limits)
     resource.setrlimit(resource.RLIMIT_DATA, (allowed, allowed))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     return _without_network()
+
+
+def memory_limit(limits: Limits) -> int:
+    """The bytes that each confined process may hold."""
+    return limits.memory_bytes or int(_SHARE_OF_MEMORY * _memory_bytes())
 
 
 def _memory_bytes() -> int:

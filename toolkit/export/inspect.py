@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from toolkit.export.confinement import Limits
+from toolkit.export.environments import python_of
 from toolkit.export.operations import Operations, count_in_model
 from toolkit.export.process import Progress, run_worker
 from toolkit.export.samples import AXIS_LENGTH
@@ -25,6 +27,9 @@ from toolkit.records import from_data
 from toolkit.tensor import Signature, TensorSpec
 
 SHORT_AXIS = 16
+_UNCOUNTED = (
+    "FLOPs and bytes are counted on the ONNX graph: toolkit export MODEL --output DIR, toolkit inspect DIR/model.onnx"
+)
 _LICENCES = ("license", "licence", "copying", "notice")
 #: Operator domains that ONNX Runtime brings itself.
 _BUILT_IN_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
@@ -58,6 +63,8 @@ def inspect_model(
     inputs: tuple[TensorSpec, ...] = (),
     *,
     arguments: Mapping[str, Any] | None = None,
+    limits: Limits | None = None,
+    python: Path | None = None,
     progress: Progress | None = None,
 ) -> Inspection:
     """Look at a model; `inputs` describe those of a PyTorch model without `sample_inputs()`.
@@ -65,13 +72,22 @@ def inspect_model(
     `arguments` are handed to those functions of a PyTorch file that name them.
     Raises ModelRefused and, when the worker dies, ExportFailed.
     """
-    spec = ExportSpec(inputs=inputs, sample_count=1, arguments=dict(arguments or {}))
+    spec = ExportSpec(
+        inputs=inputs,
+        sample_count=1,
+        arguments=dict(arguments or {}),
+        limits=limits or Limits(),
+        python=python,
+    )
     found = _inspect_onnx(source) if source.framework == "onnx" else _inspect_in_worker(source, spec, progress)
-    return replace(found, needs=missing_for(source.framework), licences=licences_beside(source.path))
+    needs = () if python else missing_for(source.framework)
+    return replace(found, needs=needs, licences=licences_beside(source.path))
 
 
 def missing_for(framework: str) -> tuple[str, ...]:
-    """The commands that install what exporting a framework needs and this environment lacks."""
+    """The commands that bring what exporting a framework needs and neither this environment nor its own has."""
+    if name := FORMATS[framework].environment:
+        return () if python_of(name) else (f"toolkit env make {name}",)
     absent = [name for name in FORMATS[framework].needs if importlib.util.find_spec(name.split(".")[0]) is None]
     return tuple(dict.fromkeys(f"pip install 'poc-toolkit[{EXTRA_OF.get(name, name)}]'" for name in absent))
 
@@ -124,7 +140,8 @@ def _inspect_in_worker(source: Source, spec: ExportSpec, progress: Progress | No
     with tempfile.TemporaryDirectory(prefix="toolkit-inspect-") as folder:
         found = run_worker(request, Path(folder) / REQUEST_FILE, Path(folder) / LOG_FILE, progress)
     common = {"framework": source.framework, "opset": None, "unsafe": list(dangers_of(source))}
-    return from_data(Inspection, found | common, str(source.path))
+    inspection: Inspection = from_data(Inspection, found | common, str(source.path))
+    return replace(inspection, notes=(*inspection.notes, _UNCOUNTED))
 
 
 def dangers_of(source: Source) -> tuple[str, ...]:
@@ -132,4 +149,6 @@ def dangers_of(source: Source) -> tuple[str, ...]:
     kind = FORMATS[source.framework]
     if source.entry is not None:
         return (f"{source.path} is Python code, which is run",)
+    if kind.confined and source.trusted:
+        return (f"{source.path} is trusted: code that is hidden in it is run",)
     return (f"{source.path} is {kind.title}: opening it {kind.danger}",) if kind.danger else ()

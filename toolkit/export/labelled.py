@@ -1,6 +1,7 @@
-"""Labels that come with the samples: an array `label` in an .npz beside the inputs, which a task metric is judged on.
+"""Labels, on which a task metric is judged: those that come with the samples, or that the model's file offers.
 
-In: the file of `--samples`. Out: the held-out files of an export, with all labelled rows and the original's answers.
+In: the file of `--samples`, or `held_out()`. Out: the held-out files of an export, with
+all labelled rows and the original's answers.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.errors import UsageError
+from toolkit.errors import ExportFailed, UsageError
 from toolkit.export.arrays import read_arrays, write_arrays
 from toolkit.export.spec import HELD_OUT_FILE, HELD_OUT_REFERENCE_FILE
+from toolkit.models.code import customer_code
 
 Array = np.ndarray[Any, Any]
 
@@ -52,3 +54,29 @@ def write_labelled(
     write_arrays(folder / HELD_OUT_FILE, {f"input.{n}": a for n, a in rows.items()} | {LABEL: labels[:MOST_ROWS]})
     write_arrays(folder / HELD_OUT_REFERENCE_FILE, answer(rows))
     return True
+
+
+def write_held_out(
+    folder: Path,
+    path: Path,
+    held_out: Callable[[], Any],
+    inputs: Collection[str],
+    answer: Callable[[dict[str, Array]], Mapping[str, Array]],
+) -> None:
+    """Write the held-out files from what the model's file at `path` offers: inputs by name, and integer labels.
+
+    Raises ExportFailed where they do not fit the model.
+    """
+    with customer_code(path, "held_out()", ExportFailed):
+        given, labels = held_out()
+        given, labels = dict(given), np.asarray(labels)
+    if set(given) != set(inputs) or labels.ndim != 1 or any(len(a) != len(labels) for a in given.values()):
+        shapes = ", ".join(f"{name} {list(np.shape(array))}" for name, array in given.items())
+        raise ExportFailed(
+            f"{path}: held_out() gives {shapes} and labels {list(labels.shape)}; expected {', '.join(inputs)}"
+            " with one row per label",
+            mend="return ({input name: array}, labels)",
+        )
+    rows = {name: np.asarray(given[name]) for name in inputs}
+    write_arrays(folder / HELD_OUT_FILE, {f"input.{n}": a for n, a in rows.items()} | {LABEL: labels})
+    write_arrays(folder / HELD_OUT_REFERENCE_FILE, answer(rows))

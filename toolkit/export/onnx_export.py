@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +16,7 @@ from toolkit.export.lengths import write_lengths
 from toolkit.export.onnx_noise import onnx_noise
 from toolkit.export.onnx_source import copy_onnx
 from toolkit.export.onnxruntime import answers_of, chunks, open_onnx, runtime_errors
-from toolkit.export.samples import Arguments, input_specs, origin_of, samples_for
+from toolkit.export.samples import Arguments, input_specs, origin_of, samples_for, with_given
 from toolkit.export.spec import (
     FACTS_FILE,
     LENGTHS_FILE,
@@ -41,7 +40,7 @@ def export_onnx(request: WorkerRequest, folder: Path, say: Callable[[str], None]
     say("copying the model")
     check_onnx(path)
     copy_onnx(path, folder)
-    declared = _declared(signature_from_onnx(folder / MODEL_FILE).inputs, spec.inputs)
+    declared = with_given(signature_from_onnx(folder / MODEL_FILE).inputs, spec.inputs)
     declared = with_bounds(declared, bounds_in_graph(read_onnx(path).graph))
     names = tuple(tensor.name for tensor in declared)
     samples = samples_for(spec, declared, Arguments(accepted=names, required=names), None)
@@ -63,22 +62,6 @@ def _kind(path: Path) -> Literal["elements", "trees"]:
     """Step functions, where a rounding error can move a row by a whole leaf, are compared row by row."""
     is_trees = any(node.op_type.startswith("TreeEnsemble") for node in read_onnx(path).graph.node)
     return "trees" if is_trees else "elements"
-
-
-def _declared(inputs: tuple[TensorSpec, ...], given: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
-    """The file's own inputs with the axis names' lengths and integer ranges that the user gave."""
-    by_name = {tensor.name: tensor for tensor in given}
-    unknown = set(by_name) - {tensor.name for tensor in inputs}
-    if unknown:
-        takes = ", ".join(tensor.name for tensor in inputs)
-        raise ExportFailed(f"--input names '{min(unknown)}', and the model takes: {takes}", mend="use its own names")
-    merged = []
-    for tensor in inputs:
-        user = by_name.get(tensor.name, tensor)
-        if user.dtype != tensor.dtype or len(user.shape) != len(tensor.shape):
-            raise ExportFailed(f"--input {user.text()} does not fit the model's {tensor.text()}", mend="leave it out")
-        merged.append(replace(user, shape=(*tensor.shape[:1], *user.shape[1:])))
-    return tuple(merged)
 
 
 def _reference(path: Path, samples: dict[str, Array]) -> dict[str, Array]:

@@ -38,7 +38,7 @@ def run_worker(request: WorkerRequest, request_file: Path, log: Path, progress: 
     Raises the worker's own ToolkitError, and ExportFailed with the end of `log` when it died otherwise, or when it
     opens code from a data file and takes longer than the request's limit.
     """
-    deadline = time.monotonic() + request.limits.time_s if is_confined(request.source) else math.inf
+    deadline = time.monotonic() + request.spec.limits.time_s if is_confined(request.source) else math.inf
     write_json(request_file, request.relative_to(request_file.parent))
     ours, theirs = socket.socketpair()
     command = [sys.executable, "-Bu", "-m", "toolkit.export.worker", str(request_file)]
@@ -62,9 +62,9 @@ def run_worker(request: WorkerRequest, request_file: Path, log: Path, progress: 
             worker.wait()
     if time.monotonic() > deadline:
         raise ExportFailed(
-            f"{request.source.path}: opening and exporting it took longer than {request.limits.time_s:g} s,"
+            f"{request.source.path}: opening and exporting it took longer than {request.spec.limits.time_s:g} s,"
             " the limit for code that comes in a data file",
-            mend=f"read {log} for what it was doing",
+            mend=f"read {log} for what it was doing; give it longer with --timeout",
         )
     return _answer(last, worker.returncode, log)
 

@@ -8,21 +8,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from toolkit.errors import ExportFailed, ToolkitError
 from toolkit.export.arrays import Array, write_arrays
 from toolkit.export.index_bounds import bounds_of_module, needs_bounds, with_bounds
-from toolkit.export.labelled import write_labelled
+from toolkit.export.labelled import write_held_out, write_labelled
 from toolkit.export.lengths import write_lengths
 from toolkit.export.pytorch_noise import pytorch_noise
-from toolkit.export.pytorch_run import check_two_rows, forward_arguments, reference_by_row
-from toolkit.export.samples import input_specs, origin_of, random_samples, samples_for
+from toolkit.export.pytorch_run import FORWARD, answers_of, forward_arguments, reference_by_row
+from toolkit.export.reference import check_names, check_two_rows, two_of
+from toolkit.export.samples import (
+    check_batch_axes,
+    input_specs,
+    offered_rows,
+    origin_of,
+    random_samples,
+    samples_for,
+)
 from toolkit.export.spec import (
     FACTS_FILE,
-    HELD_OUT_FILE,
-    HELD_OUT_REFERENCE_FILE,
     LENGTHS_FILE,
     MODEL_FILE,
     REFERENCE_FILE,
@@ -46,19 +51,21 @@ def export_pytorch(request: WorkerRequest, folder: Path, say: Callable[[str], No
     model = load_module(request.source, seed=spec.seed, arguments=spec.arguments)
     samples = _samples(request, model)
     inputs = input_specs(samples, _declared(request, model))
-    _check_batch_axes(inputs)
+    check_batch_axes(inputs)
     say(f"running the original on {_rows(samples)} samples")
     reference = reference_by_row(model, path, samples)
-    _check_names(samples, reference)
-    two = {name: np.resize(array, (2, *array.shape[1:])) for name, array in samples.items()}
-    check_two_rows(model, path, two)
+    check_names(samples, reference)
+    two = two_of(samples)
+    check_two_rows(partial(answers_of, model), path, two, called=FORWARD)
     write_arrays(folder / SAMPLES_FILE, samples)
     write_arrays(folder / REFERENCE_FILE, reference)
     say("finding the original's rounding noise")
     noise, notes = pytorch_noise(model, path, samples, reference)
-    lengths = write_lengths(folder / LENGTHS_FILE, samples, inputs, lambda rows: reference_by_row(model, path, rows))
-    if not write_labelled(folder, spec.samples, list(samples), lambda rows: reference_by_row(model, path, rows)):
-        _write_held_out(model, path, folder, samples, say)
+    original = partial(reference_by_row, model, path)
+    lengths = write_lengths(folder / LENGTHS_FILE, samples, inputs, original)
+    if not write_labelled(folder, spec.samples, list(samples), original) and model.held_out is not None:
+        say("running the original on the held-out samples")
+        write_held_out(folder, path, model.held_out, list(samples), original)
     say("exporting to ONNX")
     rows = {name: torch.from_numpy(array) for name, array in two.items()}
     if request.source.framework == "torchscript":
@@ -84,7 +91,8 @@ def inspect_pytorch(request: WorkerRequest, folder: Path, say: Callable[[str], N
     signature, note = _signature(request, model)
     return {
         "signature": signature,
-        "parameters": sum(p.numel() for p in parameters),
+        # Keras keeps the state of its random generators, whole numbers, as parameters too.
+        "parameters": sum(p.numel() for p in parameters if p.is_floating_point()),
         "size_bytes": sum(t.numel() * t.element_size() for t in tensors),
         "operators": dict(Counter(type(module).__name__ for module in leaves).most_common()),
         "notes": [note] if note else [],
@@ -105,10 +113,8 @@ def _signature(request: WorkerRequest, model: ModelFile) -> tuple[Signature | No
 
 
 def _samples(request: WorkerRequest, model: ModelFile) -> dict[str, Array]:
-    spec, path = request.spec, request.source.path
-    sample = model.sample_inputs
-    offered = partial(_offered, sample, path, spec.seed, spec.sample_count) if sample else None
-    return samples_for(spec, _declared(request, model), forward_arguments(model.module), offered)
+    offered = offered_rows(model.sample_inputs, request.source.path, request.spec)
+    return samples_for(request.spec, _declared(request, model), forward_arguments(model.module), offered)
 
 
 def _declared(request: WorkerRequest, model: ModelFile) -> tuple[TensorSpec, ...]:
@@ -130,48 +136,5 @@ def _bounds(request: WorkerRequest, model: ModelFile, declared: tuple[TensorSpec
         return {}  # the run on the samples themselves says what is wrong
 
 
-def _offered(sample_inputs: Callable[[int, int], Any], path: Path, seed: int, count: int) -> Any:
-    with customer_code(path, f"sample_inputs({seed}, {count})", ExportFailed):
-        return sample_inputs(seed, count)
-
-
 def _rows(arrays: dict[str, Array]) -> int:
     return len(next(iter(arrays.values())))
-
-
-def _check_batch_axes(inputs: tuple[TensorSpec, ...]) -> None:
-    for tensor in inputs:
-        if not tensor.is_batchable:
-            raise ExportFailed(
-                f"input '{tensor.name}' has no batch: axis 0 of {tensor.text()} is not '{BATCH}'",
-                mend=f"declare it with a first axis named {BATCH}, for example {tensor.name}:float32:{BATCH},...",
-            )
-
-
-def _check_names(samples: dict[str, Array], reference: dict[str, Array]) -> None:
-    both = sorted(set(samples) & set(reference))
-    if both:
-        raise ExportFailed(
-            f"'{both[0]}' is the name of an input and of an output", mend="define OUTPUT_NAMES in the model's file"
-        )
-
-
-def _write_held_out(
-    model: ModelFile, path: Path, folder: Path, samples: dict[str, Array], say: Callable[[str], None]
-) -> None:
-    if model.held_out is None:
-        return
-    with customer_code(path, "held_out()", ExportFailed):
-        inputs, labels = model.held_out()
-        inputs, labels = dict(inputs), np.asarray(labels)
-    if set(inputs) != set(samples) or labels.ndim != 1 or any(len(a) != len(labels) for a in inputs.values()):
-        shapes = ", ".join(f"{name} {list(np.shape(array))}" for name, array in inputs.items())
-        raise ExportFailed(
-            f"{path}: held_out() gives {shapes} and labels {list(labels.shape)}; expected {', '.join(samples)}"
-            " with one row per label",
-            mend="return ({input name: array}, labels)",
-        )
-    say(f"running the original on {len(labels)} held-out samples")
-    arrays = {name: np.asarray(inputs[name]) for name in samples}
-    write_arrays(folder / HELD_OUT_FILE, {f"input.{n}": a for n, a in arrays.items()} | {"label": labels})
-    write_arrays(folder / HELD_OUT_REFERENCE_FILE, reference_by_row(model, path, arrays))

@@ -6,24 +6,23 @@ In: a ModelFile, samples and their reference. Out: a Noise for each floating-poi
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from toolkit.errors import ExportFailed
-from toolkit.export.noise import Noise, noises_between
-from toolkit.export.pytorch_run import reference_by_row
-from toolkit.models.code import customer_code
+from toolkit.export.noise import Noise
+from toolkit.export.pytorch_run import FORWARD, answers_of
+from toolkit.export.reference import Answers, noise_of
 from toolkit.models.pytorch import ModelFile
 
 Array = np.ndarray[Any, Any]
 
-#: Rows that the model is run on again: the noise hardly differs from row to row.
-ROWS = 16
 IN_FLOAT64 = "the same model in float64"
 MOVED = "the same model with each weight moved by up to half a unit of roundoff"
 
@@ -32,23 +31,17 @@ def pytorch_noise(
     model: ModelFile, path: Path, samples: Mapping[str, Array], reference: Mapping[str, Array]
 ) -> tuple[tuple[Noise, ...], tuple[str, ...]]:
     """The noise of every output, and a note where it could not be found. Runs the original on at most 16 rows."""
-    rows = {name: array[:ROWS] for name, array in samples.items()}
-    expected = {name: array[:ROWS] for name, array in reference.items()}
-    reasons = []
-    for probe, changed, inputs in (
-        (IN_FLOAT64, torch.nn.Module.double, {name: _doubled(array) for name, array in rows.items()}),
-        (MOVED, _moved, rows),
-    ):
-        try:
-            with customer_code(path, f"running {probe}", ExportFailed):
-                other = replace(model, module=changed(copy.deepcopy(model.module)))
-            answers = reference_by_row(other, path, inputs)
-        except ExportFailed as err:
-            reasons.append(err.message)
-            continue
-        if all(answers[name].shape == array.shape for name, array in expected.items()):
-            return noises_between(expected, answers, probe=probe), ()
-    return (), (f"the model's rounding noise is not known: {reasons[0] if reasons else 'its shapes vary'}",)
+
+    @contextmanager
+    def changed(change: Callable[[torch.nn.Module], torch.nn.Module], widen: bool) -> Iterator[Answers]:
+        other = replace(model, module=change(copy.deepcopy(model.module)))
+        yield lambda rows: answers_of(other, {n: _doubled(a) if widen else a for n, a in rows.items()})
+
+    probes = (
+        (IN_FLOAT64, partial(changed, torch.nn.Module.double, True)),
+        (MOVED, partial(changed, _moved, False)),
+    )
+    return noise_of(probes, path, samples, reference, called=FORWARD)
 
 
 def _doubled(array: Array) -> Array:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import numpy as np
 import torch
 
 from toolkit.errors import ExportFailed
+from toolkit.export.reference import rows_alone
 from toolkit.export.samples import Arguments
-from toolkit.models.code import customer_code
 from toolkit.models.pytorch import ModelFile
 
 Array = np.ndarray[Any, Any]
+#: What a PyTorch model is called with, for people.
+FORWARD = "forward()"
 _RENAME = "return tensors only: wrap the model in a torch.nn.Module whose forward() picks them"
 
 
@@ -69,28 +72,4 @@ def answers_of(model: ModelFile, inputs: Mapping[str, Array]) -> dict[str, Array
 
 def reference_by_row(model: ModelFile, path: Path, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """The original's answers, row by row at batch 1. Raises ExportFailed naming the customer's line."""
-    rows = min(len(array) for array in inputs.values())
-    doing = "forward() on one row"
-    with customer_code(path, doing, ExportFailed, mend="forward() must take any number of rows, one too"):
-        answers = [answers_of(model, {n: a[row : row + 1] for n, a in inputs.items()}) for row in range(rows)]
-    for name, array in answers[0].items():
-        _check_rows(name, array, 1)
-    return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
-
-
-def check_two_rows(model: ModelFile, path: Path, inputs: Mapping[str, Array]) -> None:
-    """Run the original on two rows. Raises ExportFailed when its batch is fixed, with the line that fixes it."""
-    doing = "the batch is fixed: forward() takes one row, and on two rows it"
-    mend = "use x.shape[0] or -1 where the batch size stands as a number"
-    with customer_code(path, doing, ExportFailed, mend=mend):
-        answers = answers_of(model, inputs)
-    for name, array in answers.items():
-        _check_rows(name, array, 2)
-
-
-def _check_rows(name: str, array: Array, rows: int) -> None:
-    if array.ndim == 0 or len(array) != rows:
-        raise ExportFailed(
-            f"output '{name}' has shape {list(array.shape)} for {rows} row(s): axis 0 is not the batch",
-            mend="return one row per row of the inputs",
-        )
+    return rows_alone(partial(answers_of, model), path, inputs, called=FORWARD)

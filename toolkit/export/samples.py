@@ -18,6 +18,7 @@ from toolkit.export.arrays import read_arrays
 from toolkit.export.labelled import without_label
 from toolkit.export.sample_files import has_pictures, read_csv, read_pictures
 from toolkit.export.spec import ExportSpec
+from toolkit.models.code import customer_code
 from toolkit.tensor import BATCH, TensorSpec, dtype_from_name, dtype_from_numpy, random_tensor
 
 Array = np.ndarray[Any, Any]
@@ -125,6 +126,46 @@ def input_specs(samples: Mapping[str, Array], declared: tuple[TensorSpec, ...]) 
     """What is known of each input: as declared, else as sampled with a batch axis; integers with the range seen."""
     by_name = {tensor.name: tensor for tensor in declared}
     return tuple(_input_spec(name, array, by_name.get(name)) for name, array in samples.items())
+
+
+def with_given(inputs: tuple[TensorSpec, ...], given: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+    """A file's own inputs with the axis names and integer ranges that the user gave. Raises ExportFailed."""
+    by_name = {tensor.name: tensor for tensor in given}
+    unknown = set(by_name) - {tensor.name for tensor in inputs}
+    if unknown:
+        takes = ", ".join(tensor.name for tensor in inputs)
+        raise ExportFailed(f"--input names '{min(unknown)}', and the model takes: {takes}", mend="use its own names")
+    merged = []
+    for tensor in inputs:
+        user = by_name.get(tensor.name, tensor)
+        if user.dtype != tensor.dtype or len(user.shape) != len(tensor.shape):
+            raise ExportFailed(f"--input {user.text()} does not fit the model's {tensor.text()}", mend="leave it out")
+        merged.append(replace(user, shape=(*tensor.shape[:1], *user.shape[1:])))
+    return tuple(merged)
+
+
+def check_batch_axes(inputs: tuple[TensorSpec, ...]) -> None:
+    """Raises ExportFailed naming an input whose first axis is not the batch."""
+    for tensor in inputs:
+        if not tensor.is_batchable:
+            raise ExportFailed(
+                f"input '{tensor.name}' has no batch: axis 0 of {tensor.text()} is not '{BATCH}'",
+                mend=f"declare it with a first axis named {BATCH}, for example {tensor.name}:float32:{BATCH},...",
+            )
+
+
+def offered_rows(
+    sample_inputs: Callable[[int, int], Any] | None, path: Path, spec: ExportSpec
+) -> Callable[[], Any] | None:
+    """What `samples_for` is offered by the model's file; None where it has no `sample_inputs`."""
+    if sample_inputs is None:
+        return None
+
+    def offered() -> Any:
+        with customer_code(path, f"sample_inputs({spec.seed}, {spec.sample_count})", ExportFailed):
+            return sample_inputs(spec.seed, spec.sample_count)
+
+    return offered
 
 
 def _input_spec(name: str, array: Array, declared: TensorSpec | None) -> TensorSpec:

@@ -33,6 +33,8 @@ HELD_OUT_FILE = "held_out.npz"
 HELD_OUT_REFERENCE_FILE = "held_out_reference.npz"
 PROMPTS_FILE = "prompts.json"
 GENERATION_FILE = "generation.json"
+#: Above this the weights go into `model.onnx.data`; protobuf ends at 2 GB.
+SINGLE_FILE_BYTES = 1_500_000_000
 #: What a model can be had in; precision.PRECISIONS says how each is made.
 PRECISION_NAMES = ("fp32", "fp16", "bf16", "int8-dynamic", "int8-qdq", "int8-qdq-trt")
 OUTPUT_FILES = (
@@ -92,7 +94,9 @@ class ExportSpec:
     `samples` is an .npz by input name, an .npy for a model of one input, or a folder of NAME.npy files.
     `tolerance` None means the reference's own noise (noise.py), and the table by dtype where that is not known.
     `arguments` are handed to those functions of the customer's file that name them. For a language model `samples` is
-    a text file of prompts, and `budget` judges int4.
+    a text file of prompts, and `budget` judges int4. `limits` count where the source is of a kind that can hide code.
+    `python` is the interpreter of the environment in which the worker runs; None means this one, or for a framework
+    that does not fit into it the one that environments.py finds.
     """
 
     inputs: tuple[TensorSpec, ...] = ()
@@ -105,6 +109,8 @@ class ExportSpec:
     budget: Budget = field(default_factory=Budget)
     sample_count: int = 64
     arguments: dict[str, Any] = field(default_factory=dict)
+    limits: Limits = field(default_factory=Limits)
+    python: Path | None = None
 
     def __post_init__(self) -> None:
         if self.sample_count < 1 or not self.batch_sizes or min(self.batch_sizes) < 1:
@@ -116,7 +122,7 @@ class WorkerRequest:
     """What `python -m toolkit.export.worker` reads. Its paths are relative to the folder of the request.
 
     `row` is the sample on which `locate` looks for the first module that differs. `folders` are handed to the function
-    that makes `arrays`, by the names of its arguments. `limits` count where the source is of a kind that can hide code.
+    that makes `arrays`, by the names of its arguments.
     """
 
     action: Literal["export", "inspect", "arrays", "locate", "convert"]
@@ -124,7 +130,6 @@ class WorkerRequest:
     spec: ExportSpec = field(default_factory=ExportSpec)
     row: int = 0
     folders: dict[str, Path] = field(default_factory=dict)
-    limits: Limits = field(default_factory=Limits)
 
     def relative_to(self, folder: Path) -> WorkerRequest:
         """The request with paths as seen from `folder`, so that both can be moved together."""

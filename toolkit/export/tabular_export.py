@@ -11,6 +11,7 @@ import numpy as np
 from toolkit.errors import ExportFailed
 from toolkit.export.arrays import Array, write_arrays
 from toolkit.export.labelled import write_labelled
+from toolkit.export.reference import rows_alone
 from toolkit.export.samples import Arguments, input_specs, origin_of, samples_for
 from toolkit.export.spec import (
     FACTS_FILE,
@@ -21,7 +22,6 @@ from toolkit.export.spec import (
     WorkerRequest,
 )
 from toolkit.export.tabular_onnx import tabular_to_onnx
-from toolkit.models.code import customer_code
 from toolkit.models.source import Source
 from toolkit.models.tabular import FEATURES, TabularModel
 from toolkit.records import write_bytes, write_json
@@ -103,7 +103,5 @@ def _samples(request: WorkerRequest, model: TabularModel) -> dict[str, Array]:
 
 def _reference(model: TabularModel, path: Path, samples: dict[str, Array]) -> dict[str, Array]:
     """The original's answers. Each row is asked alone: what does not depend on the others must not."""
-    rows = len(next(iter(samples.values())))
-    with customer_code(path, "the original", ExportFailed, mend="give samples that make sense to it: --samples FILE"):
-        answers = [model.answers({n: a[row : row + 1] for n, a in samples.items()}) for row in range(rows)]
-    return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+    mend = "give samples that make sense to it: --samples FILE"
+    return rows_alone(model.answers, path, samples, called="the original", mend=mend)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import ExportFailed
+from toolkit.export.graph_edits import name_outputs, set_ranks, set_shapes, with_opset
 from toolkit.extras import require
 from toolkit.models.tabular import TabularModel
 from toolkit.tensor import BATCH
@@ -31,10 +31,10 @@ def tabular_to_onnx(model: TabularModel, framework: str, opset: int, widths: Map
 
     made = _CONVERTERS.get(framework, _sklearn)(model, opset)
     _without_maps(made)
-    _name_outputs(made, model.outputs)
-    _set_ranks(made.graph, widths)
-    _set_shapes(made.graph, widths)
-    made = _with_opset(made, opset)
+    name_outputs(made, model.outputs)
+    set_ranks(made.graph, widths)
+    set_shapes(made.graph, widths)
+    made = with_opset(made, opset)
     onnx.checker.check_model(made)
     return made
 
@@ -94,64 +94,3 @@ def _without_maps(made: Any) -> None:
                 for name in (BATCH, ""):
                     dim = output.type.tensor_type.shape.dim.add()
                     dim.dim_param = name
-
-
-def _name_outputs(made: Any, names: tuple[str, ...]) -> None:
-    """Keep as many outputs as the model answers, under its names; those of the graph are whatever a library chose."""
-    outputs = made.graph.output
-    if len(outputs) < len(names):
-        raise ExportFailed(f"the converter wrote {len(outputs)} outputs, and the model answers {', '.join(names)}")
-    del outputs[len(names) :]
-    for output, name in zip(outputs, names, strict=True):
-        if output.name != name:
-            _rename(made.graph, name, f"{name}_of_a_node")
-            _rename(made.graph, output.name, name)
-            output.name = name
-
-
-def _rename(graph: Any, old: str, new: str) -> None:
-    for node in graph.node:
-        for values in (node.input, node.output):
-            values[:] = [new if value == old else value for value in values]
-
-
-def _set_ranks(graph: Any, widths: Mapping[str, tuple[int, ...]]) -> None:
-    """Reshape outputs of another rank than the original's: some labels come as a column."""
-    import numpy as np
-    from onnx import helper, numpy_helper
-
-    for output in graph.output:
-        wanted = widths[output.name]
-        if len(output.type.tensor_type.shape.dim) != len(wanted) + 1:
-            column, shape = f"{output.name}_as_converted", f"{output.name}_shape"
-            _rename(graph, output.name, column)
-            graph.initializer.append(numpy_helper.from_array(np.array([-1, *wanted], dtype=np.int64), shape))
-            graph.node.append(helper.make_node("Reshape", [column, shape], [output.name]))
-
-
-def _set_shapes(graph: Any, widths: Mapping[str, tuple[int, ...]]) -> None:
-    """Name the first axis of every tensor `batch`, also of a label declared as [1], and write the others out."""
-    for value in (*graph.input, *graph.output):
-        dims = value.type.tensor_type.shape.dim
-        behind = widths.get(value.name, tuple(dim.dim_value for dim in dims[1:]))
-        del dims[:]
-        dims.add().dim_param = BATCH
-        for width in behind:
-            dims.add().dim_value = width
-    del graph.value_info[:]
-
-
-def _with_opset(made: Any, opset: int) -> Any:
-    """The graph in the operators of `opset`, converted where a library wrote older ones. Raises ExportFailed."""
-    import onnx
-
-    versions = {entry.domain: entry.version for entry in made.opset_import}
-    versions.setdefault("", opset)
-    del made.opset_import[:]
-    made.opset_import.extend(onnx.helper.make_opsetid(domain, version) for domain, version in versions.items())
-    if versions[""] != opset:
-        made = onnx.version_converter.convert_version(made, opset)
-    written = next(entry.version for entry in made.opset_import if entry.domain == "")
-    if written != opset:
-        raise ExportFailed(f"asked for opset {opset}, the converter wrote {written}", mend=f"give --opset {written}")
-    return made

@@ -18,12 +18,10 @@ import torch
 from toolkit.errors import ExportFailed
 from toolkit.export.diagnosis import GuardLog, diagnosis
 from toolkit.export.pytorch_run import outputs_by_name
+from toolkit.export.spec import SINGLE_FILE_BYTES
 from toolkit.models.pytorch import ModelFile
 from toolkit.records import writing
 from toolkit.tensor import BATCH, TensorSpec
-
-#: Above this the weights go into `model.onnx.data`; protobuf ends at 2 GB.
-SINGLE_FILE_BYTES = 1_500_000_000
 
 
 def export_program(

@@ -3,7 +3,7 @@
 In: a WorkerRequest; its paths are relative to the file. Out, in FOLDER (by default the request's): model.onnx,
 samples.npz, reference.npz and, where the model file has `held_out()`, the held-out files; or arrays.npz. With
 `--channel FD` every message to the parent is a JSON line on that socket, and the parent's death ends this process and
-its children.
+its children. A model whose framework has an environment of its own is served there: this process becomes its Python.
 What is not a known failure crashes with a traceback: standard error is the export log.
 """
 
@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ExportFailed, ToolkitError
-from toolkit.export.confinement import confine
+from toolkit.export.confinement import confine, memory_limit
+from toolkit.export.environments import become_other_python, require_all
 from toolkit.export.spec import WorkerRequest
-from toolkit.extras import require
 from toolkit.models.formats import FORMATS
 from toolkit.models.made_folder import made_folder, returns_path
 from toolkit.models.source import is_confined
@@ -41,22 +41,42 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("request", type=Path)
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--channel", type=int)
+    parser.add_argument("--here", action="store_true", help="this is the Python of the framework's environment")
     options = parser.parse_args(arguments)
     request = read_json(options.request, WorkerRequest).resolved_from(options.request.parent)
+    absent = None if options.here else become_other_python(request, arguments)
+    if options.here:
+        sys.stderr.write(f"under {sys.executable}\n")
     # Before any thread starts: a namespace is left by the whole process only while it has one.
-    remark = confine(request.limits) if is_confined(request.source) else ""
+    remark = confine(request.spec.limits) if is_confined(request.source) else ""
     send = _printed if options.channel is None else _tethered(socket.socket(fileno=options.channel))
     try:
+        if absent is not None:
+            raise absent
         if remark:
             send({"phase": remark})
             sys.stderr.write(f"{remark}\n")
-        result = serve(request, options.folder or options.request.parent, lambda phase: send({"phase": phase}))
+        result = _served(request, options.folder or options.request.parent, lambda phase: send({"phase": phase}))
     except ToolkitError as err:
         traceback.print_exc()
         send({"failed": type(err).__name__, "message": err.message, "mend": err.mend})
         return err.exit_code
     send({"done": to_data(result)})
     return 0
+
+
+def _served(request: WorkerRequest, folder: Path, say: Say) -> Any:
+    """`serve`, with the memory that its limit denies it as a known failure."""
+    try:
+        return serve(request, folder, say)
+    except MemoryError as err:
+        if not is_confined(request.source):
+            raise
+        raise ExportFailed(
+            f"{request.source.path}: opening and exporting it takes more memory than"
+            f" {memory_limit(request.spec.limits) / 1e9:.3g} GB, the limit for code that comes in a data file",
+            mend="give it more with --memory, where the machine has it",
+        ) from err
 
 
 def serve(request: WorkerRequest, folder: Path, say: Say) -> Any:
@@ -69,14 +89,7 @@ def serve(request: WorkerRequest, folder: Path, say: Say) -> Any:
         from toolkit.export.precision import convert_precision
 
         return convert_precision(request, folder, say)
-    kind = FORMATS[request.source.framework]
-    if kind.elsewhere:
-        raise ExportFailed(
-            f"{request.source.path} is {kind.title}, whose framework does not fit into this environment",
-            mend=f"convert it in one of its own, and give the .onnx file: {kind.elsewhere}",
-        )
-    for name in kind.needs:
-        require(name)
+    require_all(FORMATS[request.source.framework])
     if returns_path(request.source):
         request = replace(request, source=made_folder(request.source, arguments=request.spec.arguments))
     if request.source.task == "causal-lm" and request.action != "locate":
@@ -105,6 +118,10 @@ def _actions(framework: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         from toolkit.export.tabular_export import export_tabular, inspect_tabular
 
         return export_tabular, inspect_tabular
+    if FORMATS[framework].environment:
+        from toolkit.export.function_export import export_function, inspect_function
+
+        return export_function, inspect_function
     from toolkit.export.pytorch_export import export_pytorch, inspect_pytorch
 
     return export_pytorch, inspect_pytorch

@@ -25,7 +25,7 @@ def customer_code(path: Path, doing: str, error: type[ToolkitError], *, mend: st
     """Turn whatever the customer's code raises below into `error`, which names the file and line."""
     try:
         yield
-    except ToolkitError:
+    except (ToolkitError, MemoryError):
         raise
     except Exception as err:
         text = str(err).strip().splitlines()

@@ -21,30 +21,20 @@ _HEAD_BYTES = 512
 class Format:
     """One kind. `danger` is what opening it can do, empty for pure data; `needs` are import names, for the worker.
 
-    `elsewhere` is the command that converts it to ONNX in an environment of its framework's own, whose dependencies do
-    not fit beside ours; empty for what the worker converts itself.
+    `environment` names the environment of its own (environments.py) in which the worker serves it, where its framework
+    does not fit beside the toolkit. `confined`: it is meant to be data, but its reader has been tricked before.
     """
 
     name: str
     title: str
     danger: str = ""
     needs: tuple[str, ...] = ()
-    elsewhere: str = ""
+    environment: str = ""
+    confined: bool = False
 
 
 _TORCH = ("torch", "onnxscript")
 _ANY_CODE, _PROGRAM = "can run any code that is hidden in it", "runs the program in it"
-#: TensorFlow 2.21 wants numpy 2 and another protobuf, and weighs 1.5 GB.
-_SAVED_MODEL = (
-    "python3 -m venv tf && tf/bin/pip install tensorflow-cpu tf2onnx"
-    " && tf/bin/python -m tf2onnx.convert --saved-model DIR --opset 18 --output model.onnx"
-)
-_KERAS = (
-    'python3 -m venv tf && tf/bin/pip install tensorflow-cpu tf2onnx onnx && tf/bin/python -c "import keras;'
-    " keras.saving.load_model('FILE').export('model.onnx', format='onnx')\""
-)
-_JAX = "python3 -m venv jax && jax/bin/pip install jax jax2onnx, then jax2onnx.to_onnx(function, inputs)"
-
 FORMATS = {
     f.name: f
     for f in (
@@ -59,11 +49,15 @@ FORMATS = {
         Format(name="xgboost", title="XGBoost", needs=("xgboost", "onnxmltools", "skl2onnx")),
         Format(name="lightgbm", title="LightGBM", needs=("lightgbm", "onnxmltools", "skl2onnx")),
         Format(name="catboost", title="CatBoost", needs=("catboost",)),
-        Format(name="keras", title="Keras 3", elsewhere=_KERAS),
+        Format(name="keras", title="Keras 3", needs=("keras", *_TORCH), confined=True),
         Format(
-            name="savedmodel", title="a TensorFlow SavedModel", danger="runs the program in it", elsewhere=_SAVED_MODEL
+            name="savedmodel",
+            title="a TensorFlow SavedModel",
+            danger=_PROGRAM,
+            needs=("tensorflow", "tf2onnx"),
+            environment="tensorflow",
         ),
-        Format(name="jax", title="JAX, from a Python function", elsewhere=_JAX),
+        Format(name="jax", title="JAX, from a Python function", needs=("jax", "jax2onnx"), environment="jax"),
     )
 }
 
@@ -88,6 +82,12 @@ ACCEPTED = (
 def format_of(path: Path) -> Format:
     """The Format of an existing path. Raises ModelRefused for one of no known kind."""
     name = _folder_kind(path) if path.is_dir() else _file_kind(path)
+    if path.suffix in (".h5", ".hdf5"):
+        raise ModelRefused(
+            f"{path} is an HDF5 file, Keras' former format, which can hide code",
+            mend=f"""save it as Keras 3 does, where it came from: keras.saving.load_model("{path.name}")"""
+            f""".save("{path.stem}.keras")""",
+        )
     if name is None:
         raise ModelRefused(
             f"{path} is a {'folder' if path.is_dir() else 'file'} of no kind that can be exported",

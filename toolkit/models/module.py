@@ -24,4 +24,8 @@ def load_module(source: Source, *, seed: int = 0, arguments: Mapping[str, Any] |
             torch_archive.load_torchscript if source.framework == "torchscript" else torch_archive.load_exported_program
         )
         return load(source)
+    if source.framework == "keras":
+        from toolkit.models.keras import load_keras
+
+        return load_keras(source)
     return load_pytorch(source, seed=seed, arguments=arguments)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+
+Module = TypeVar("Module", bound=torch.nn.Module)
 
 
 class NamedForward(torch.nn.Module):
@@ -37,12 +39,17 @@ def named_forward(
     by_position: bool = False,
 ) -> NamedForward:
     """The wrapped model; its `forward` shows `arguments` to whoever asks for its signature."""
+    return showing(NamedForward, arguments)(model, outputs, by_position)
 
-    class Named(NamedForward):
+
+def showing(kind: type[Module], arguments: tuple[str, ...]) -> type[Module]:
+    """A module class whose `forward` takes keywords, with `arguments` shown to whoever asks for its signature."""
+
+    class Named(kind):  # type: ignore[valid-type,misc]
         def forward(self, **inputs: torch.Tensor) -> Any:
             return super().forward(**inputs)
 
     shown = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
     shown += [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in arguments]
     Named.forward.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
-    return Named(model, outputs, by_position)
+    return Named

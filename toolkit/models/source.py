@@ -97,8 +97,9 @@ def huggingface_source(folder: Path) -> Source:
 
 
 def is_confined(source: Source) -> bool:
-    """Whether opening it can run code that nobody has named: such a worker gets no network, and limits."""
-    return bool(FORMATS[source.framework].danger)
+    """Whether opening it could run code that nobody has named: such a worker gets no network, and limits."""
+    kind = FORMATS[source.framework]
+    return bool(kind.danger) or kind.confined
 
 
 def _nearest(path: Path) -> str:

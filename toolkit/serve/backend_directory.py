@@ -6,21 +6,15 @@ processes that assemble it at the same time both end with a whole one.
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
-from toolkit.environment import package_version
+from toolkit.environment import cache_folder, package_version
 from toolkit.records import digest_of_files, files_below, writing
 from toolkit.serve.prerequisites import PYTHON
 
 OURS = Path(__file__).parent / "backends"
-
-
-def cache_folder() -> Path:
-    """Where the toolkit keeps what it can make again: $XDG_CACHE_HOME/poc-toolkit, ~/.cache/poc-toolkit without it."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "poc-toolkit"
 
 
 def backend_directory(wheel: Path) -> Path:

@@ -3,22 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from toolkit.artifact import Artifact
 from toolkit.deploy.spec import TRITON_IMAGE
 from toolkit.errors import ExportFailed, UsageError
+from toolkit.export.confinement import Limits
 from toolkit.export.engine_export import engine_options, export_engine
 from toolkit.export.export import export
 from toolkit.export.ladder import Ladder, export_ladder
 from toolkit.export.parity import ParityResult, top1
 from toolkit.export.precision import PRECISIONS, precisions_from_text
 from toolkit.export.spec import ExportSpec
+from toolkit.load.duration import seconds_from_text
 from toolkit.models.source import source_from_path
 from toolkit.records import read_json
 from toolkit.tensor import tensor_from_text
 from toolkit.workflow.runs import Progress
+
+
+def export_spec(
+    inputs: Sequence[str], *, samples: Path | None, opset: int, limits: Limits, python: Path | None
+) -> ExportSpec:
+    """The options of the command line as a spec. Raises UsageError."""
+    tensors = tuple(tensor_from_text(text) for text in inputs)
+    return ExportSpec(inputs=tensors, samples=samples, opset=opset, limits=limits, python=python)
+
+
+def worker_options(timeout: str, memory_mib: float | None, python: Path | None) -> dict[str, Any]:
+    """How the worker runs, as ExportSpec and `inspect_model` take it. Raises UsageError."""
+    time_s = seconds_from_text(timeout)
+    if time_s <= 0 or (memory_mib is not None and memory_mib <= 0):
+        raise UsageError("--timeout and --memory are more than zero", mend="for example --timeout 10m --memory 8000")
+    memory = None if memory_mib is None else int(memory_mib * 2**20)
+    return {
+        "limits": Limits(time_s=time_s, memory_bytes=memory),
+        "python": None if python is None else python.absolute(),
+    }
 
 
 def export_model(
@@ -26,19 +49,14 @@ def export_model(
     folder: Path,
     *,
     name: str | None,
-    inputs: Sequence[str],
-    samples: Path | None,
-    opset: int,
+    spec: ExportSpec,
     trust: bool,
     precision: str = "fp32",
     progress: Progress,
 ) -> tuple[Artifact, ParityResult]:
     """Export MODEL into `folder`, which must be absent or empty. Returns the artifact and its parity."""
     _check_new(folder)
-    source = source_from_path(model, trust=trust)
-    spec = ExportSpec(
-        inputs=tuple(tensor_from_text(t) for t in inputs), samples=samples, opset=opset, precision=precision
-    )
+    source, spec = source_from_path(model, trust=trust), replace(spec, precision=precision)
     artifact = export(source, spec, folder, name=name or folder.resolve().name, task=top1, progress=progress)
     return artifact, read_json(folder / "parity.json", ParityResult)
 
@@ -50,9 +68,7 @@ def export_precisions(
     precisions: str,
     budget: float,
     name: str | None,
-    inputs: Sequence[str],
-    samples: Path | None,
-    opset: int,
+    spec: ExportSpec,
     trust: bool,
     progress: Progress,
 ) -> tuple[Ladder, bool]:
@@ -69,7 +85,7 @@ def export_precisions(
         raise UsageError(f"{model} is a language model: it is exported in fp32 or int4", mend="--precision int4")
     ladder = export_ladder(
         source,
-        ExportSpec(inputs=tuple(tensor_from_text(t) for t in inputs), samples=samples, opset=opset),
+        spec,
         folder,
         precisions=wanted,
         name=name or folder.resolve().name,

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toolkit.artifact import Artifact
-from toolkit.environment import environment_here
+from toolkit.environment import cache_folder, environment_here
 from toolkit.errors import ToolkitError
 from toolkit.export.operations import count_operations
 from toolkit.load.measurement import Measurement, ModelSplit
 from toolkit.records import write_json
-from toolkit.serve.backend_directory import cache_folder
 from toolkit.size.catalogue import read_catalogue
 from toolkit.size.cpu_peak import peak_here
 from toolkit.size.roofline import ModelRoofline, Rooflines, Work, peak_of, roofline_of

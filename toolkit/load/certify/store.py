@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from toolkit import __version__
-from toolkit.environment import environment_here
+from toolkit.environment import cache_folder, environment_here
 from toolkit.errors import ConfigurationError
 from toolkit.load.certify.certification import Certification
 from toolkit.load.measurement import Certificate
 from toolkit.records import digest_of_value, read_json, write_json
-from toolkit.serve.backend_directory import cache_folder
 
 
 def certificate_path() -> Path:
