@@ -16,7 +16,9 @@ from toolkit.load.slo import slo_from_text
 from toolkit.report.charts import batch_size_chart, latency_throughput_chart, svg, time_split_chart
 from toolkit.report.descriptions import charted_percentile
 from toolkit.report.report import Report
+from toolkit.report.search_chart import describe_search, search_chart
 from toolkit.report.stream_chart import streams_chart, token_times_chart
+from toolkit.tune.tuned import TracePoint
 
 pytest.importorskip("altair", reason="the charts need the `report` extra")
 pytest.importorskip("vl_convert", reason="the charts need the `report` extra")
@@ -185,3 +187,21 @@ def test_keys_keep_the_ids_of_one_document_apart(reports: Reports) -> None:
     ids = [element.get("id") for key in ("a", "b") for element in ET.fromstring(svg(chart, key=key)).iter()]
     named = [name for name in ids if name]
     assert len(named) == len(set(named)) == 4
+
+
+def test_a_search_is_drawn_trial_by_trial_with_the_best_rate_as_steps() -> None:
+    trace = tuple(
+        TracePoint(at_s=at_s, why=why, candidate=name, rate_per_s=rate, best_per_s=best)  # type: ignore[arg-type]
+        for at_s, why, name, rate, best in (
+            (1.0, "rate", "a", 100.0, 0.0),
+            (2.0, "rate", "a", 90.0, 90.0),
+            (3.5, "challenge", "b", 93.0, 90.0),
+            (5.0, "rate", "b", 120.0, 115.0),
+            (6.0, "final", "b", 115.0, 115.0),
+        )
+    )
+    drawn = svg(search_chart(trace))
+    assert "finds a rate" in drawn and "challenges the best" in drawn and "settles the best" in drawn
+    assert describe_search(trace) == (
+        "5 trials at a rate; the best rate known was 90 requests/s after 2 s ('a'); 115 requests/s after 5 s ('b')."
+    )

@@ -13,6 +13,7 @@ from typing import Any
 
 from toolkit.extras import require
 from toolkit.load.measurement import ModelSplit, TimeSplit
+from toolkit.load.pattern import Concurrency, RequestRate
 from toolkit.load.slo import Slo
 from toolkit.report.descriptions import (
     PARTS,
@@ -28,7 +29,7 @@ from toolkit.report.descriptions import (
     rate_on,
 )
 from toolkit.report.front import knee
-from toolkit.tune.decision import Decision, Trial
+from toolkit.tune.decision import Decision, Point, Trial
 from toolkit.tune.words import time_text
 
 #: Okabe and Ito's palette for colour-blind readers (jfly.uni-koeln.de/color), without the two that fade on white.
@@ -153,7 +154,7 @@ def _latency_rows(trials: tuple[Trial, ...], q: float, axis: Axis) -> list[dict[
     rows = []
     for trial in trials:
         turn = knee(trial, q, axis)
-        for order, point in enumerate(trial.points):
+        for order, point in enumerate(sorted(trial.points, key=_size)):
             quantile = percentile(point.measurement, q)
             if quantile is None:
                 continue
@@ -166,6 +167,14 @@ def _latency_rows(trials: tuple[Trial, ...], q: float, axis: Axis) -> list[dict[
                 | {"latency": quantile.value_s * 1e3, "low": low * 1e3, "high": high * 1e3, "knee": point is turn}
             )
     return rows
+
+
+def _size(point: Point) -> float:
+    """What orders the points of a curve: a search measures them in another order."""
+    load = point.load
+    if isinstance(load, Concurrency):
+        return load.clients
+    return load.rate_per_s if isinstance(load, RequestRate) else 0.0
 
 
 def _knees(alt: Any, rows: list[dict[str, Any]], x: Any, y: Any) -> list[Any]:

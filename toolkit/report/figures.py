@@ -13,6 +13,7 @@ from toolkit.report.front import pareto_front
 from toolkit.report.front_chart import pareto_chart
 from toolkit.report.report import Report
 from toolkit.report.roofline_chart import roofline_chart
+from toolkit.report.search_chart import search_chart
 from toolkit.report.stream_chart import streams_chart
 from toolkit.size.roofline import ModelRoofline
 from toolkit.tune.decision import Trial
@@ -73,6 +74,16 @@ def front(report: Report) -> Figure | None:
         "nothing was measured. Faint points are beaten, or do not meet it."
     )
     return _figure(lambda width: pareto_chart(trials, report.slo, width=width), caption)
+
+
+def search(report: Report) -> Figure | None:
+    """How a search went; None where nothing was searched."""
+    if len(report.search) < 2:
+        return None
+    caption = (
+        "Each mark is a trial at the rate that was offered; the line is the best rate found to hold the SLO by then."
+    )
+    return _figure(lambda width: search_chart(report.search, width=width), caption)
 
 
 def streams(report: Report) -> Figure | None:

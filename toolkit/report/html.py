@@ -66,6 +66,7 @@ def body_values(report: Report, summary: bool) -> dict[str, Any]:
         parity_notes=evidence.parity_notes(report),
         curves=figures.curves(report),
         front=figures.front(report),
+        search=figures.search(report),
         rooflines=tuple(
             (roofline_table(line), figures.roofline(line, str(i))) for i, line in enumerate(report.rooflines)
         ),

@@ -21,6 +21,7 @@ from toolkit.records import SCHEMA, read_json, to_data, write_json
 from toolkit.size.plan import CapacityPlan, PlanOmitted
 from toolkit.size.roofline import ModelRoofline
 from toolkit.tune.decision import Decision, Point, Trial, ranked
+from toolkit.tune.tuned import TracePoint
 
 FILE = "report.json"
 CPU_MARK = "Measured on a CPU; not a statement about a GPU"
@@ -75,6 +76,7 @@ class Report:
     `quality` compares the customer's models with others, `index_recall` each served index with exact search.
     `accuracy` is the task metric of the original (reference) and through the server (answers).
     `sizing` is the plan for a demand, or why there is none; None where no demand was given.
+    `search` is how a search went, trial by trial.
     `rooflines` hold each exported model against what machines allow by arithmetic.
     `evidence_sha256` is over the digests of all files that figures were computed from, as the manifest keeps them.
     """
@@ -105,6 +107,7 @@ class Report:
     bundle: BundleWritten | BundleOmitted
     sizing: CapacityPlan | PlanOmitted | None = None
     rooflines: tuple[ModelRoofline, ...] = ()
+    search: tuple[TracePoint, ...] = ()
     evidence_sha256: str = ""
 
     @property

@@ -26,6 +26,7 @@ from toolkit.repository.pipeline import composing_models
 from toolkit.size.plan import CapacityPlan, PlanOmitted
 from toolkit.size.roofline import ModelRoofline, Rooflines
 from toolkit.tune.decision import Decision, Rejection, Trial, decide
+from toolkit.tune.tuned import Tuned
 from toolkit.workflow.build import read_artifacts
 from toolkit.workflow.evidence import seal_evidence
 from toolkit.workflow.measure import MEASUREMENT, ReadPoint, drift_key, read_point, read_trials, trial_key
@@ -155,6 +156,7 @@ def report_run(run: Path, *, read: ReadPoint = read_point) -> Report:
         bundle=_bundle(run),
         sizing=plan_in(run),
         rooflines=rooflines_in(run),
+        search=read_json(run / TUNED, Tuned).trace if (run / TUNED).is_file() else (),
         evidence_sha256=digest_of_value(manifest.evidence) if manifest.evidence else "",
     )
 
