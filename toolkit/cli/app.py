@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -27,6 +27,9 @@ from toolkit.cli.options import (
 )
 from toolkit.cli.repo import repo
 from toolkit.errors import ToolkitError
+
+if TYPE_CHECKING:
+    from toolkit.poc import Poc
 
 app = typer.Typer(
     help="From a customer's model to a measured and deployable Triton proof of concept.",
@@ -96,6 +99,9 @@ def run(
     model: Annotated[str | None, typer.Option("--model", help="MODEL in place of poc.yaml's.")] = None,
     set_: Annotated[list[str], typer.Option("--set", help="KEY=VALUE over poc.yaml; may be repeated.")] = [],
     publish: Annotated[bool, typer.Option("--publish/--no-publish", help="Fill model_repo after a PASS.")] = True,
+    until: Annotated[
+        Literal["repository", "report"], typer.Option("--until", help="The last stage; --resume goes on from there.")
+    ] = "report",
     json: Json = False,
 ) -> None:
     """Run a PoC: model to decision, report and bundle. Exit code 1 when the SLO is not met or not decided."""
@@ -104,6 +110,8 @@ def run(
     from toolkit.workflow.runs import RUNS
 
     read = read_poc(poc, smoke=smoke, settings=tuple(set_), model=model)
+    if until == "repository":
+        return _build(read, resume, json)
     destination = MODEL_REPO if publish else None
     with show.progress(json) as progress:
         folder, decision = run_poc(
@@ -111,6 +119,17 @@ def run(
         )
     show.decision(folder, decision, as_json=json)
     raise typer.Exit(0 if decision.outcome == "PASS" else 1)
+
+
+def _build(poc: Poc, resume: bool, json: bool) -> None:
+    from toolkit.workflow.run import build_poc
+    from toolkit.workflow.runs import RUNS
+
+    with show.progress(json) as progress:
+        run, repository = build_poc(poc, command=command_line(), root=RUNS, resume=resume, progress=progress)
+    text = f"{repository} is written" if repository else f"an exported model differs from its original: {run}/artifacts"
+    done({"run": run, "repository": repository}, text, json)
+    raise typer.Exit(0 if repository else 1)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from toolkit.artifact import read_artifact
 from toolkit.environment import environment_here
+from toolkit.models.source import Source
 from toolkit.poc import Poc
 from toolkit.records import step, to_data, write_json, write_text
 from toolkit.repository.entry import RepositoryEntry, read_entries
@@ -50,17 +51,10 @@ def run_poc(
     watch: called with the run folder after each measured point.
     Raises what the stages raise; whatever was finished by then stays in the run folder.
     """
-    sources = sources_of(poc)
-    digests = {name: s.sha256 for name, s in sources.items()}
-    config = to_data(poc.file)
-    run = resumable_run(root, poc.name, config=config, models=digests) if resume else None
-    run = run or new_run(root, poc.name, command, subject_of(poc), config=config, models=digests)
-    progress(f"run folder: {run}")
+    run, sources = _opened(poc, command=command, root=root, resume=resume, progress=progress)
     with locked(run):
-        _write_resolved(run, poc)
-        folders = build_all(poc, run, sources, progress)
-        if all(read_artifact(folders[name]).parity != "failed" for name in poc.file.models):
-            repository = build_repository(poc, run, folders, progress)
+        folders, repository = _built(poc, run, sources, progress)
+        if repository is not None:
             jobs = _jobs(poc, run, repository, folders)
             do_jobs(run, jobs, embedded(repository, run / "triton.log", progress), repository, progress, watch)
             draw_rooflines(run)
@@ -73,6 +67,39 @@ def run_poc(
         write_report(run)
         finish_run(run)
     return run, decision
+
+
+def build_poc(
+    poc: Poc, *, command: str, root: Path, resume: bool = False, progress: Progress = lambda text: None
+) -> tuple[Path, Path | None]:
+    """The first stages of a PoC alone: what it exports, and its repository.
+
+    Returns the run folder, which `run_poc` with `resume` goes on in, and the repository; None where the parity of an
+    export failed, so that nothing is served. Raises what the stages raise.
+    """
+    run, sources = _opened(poc, command=command, root=root, resume=resume, progress=progress)
+    with locked(run):
+        return run, _built(poc, run, sources, progress)[1]
+
+
+def _opened(poc: Poc, *, command: str, root: Path, resume: bool, progress: Progress) -> tuple[Path, dict[str, Source]]:
+    """The run folder, new or gone on with, and the sources of what is built in it."""
+    sources = sources_of(poc)
+    digests = {name: s.sha256 for name, s in sources.items()}
+    config = to_data(poc.file)
+    run = resumable_run(root, poc.name, config=config, models=digests) if resume else None
+    run = run or new_run(root, poc.name, command, subject_of(poc), config=config, models=digests)
+    progress(f"run folder: {run}")
+    return run, sources
+
+
+def _built(poc: Poc, run: Path, sources: dict[str, Source], progress: Progress) -> tuple[dict[str, Path], Path | None]:
+    """What was exported and made, by name; and the repository, where every exported model answers as its original."""
+    _write_resolved(run, poc)
+    folders = build_all(poc, run, sources, progress)
+    if any(read_artifact(folders[name]).parity == "failed" for name in poc.file.models):
+        return folders, None
+    return folders, build_repository(poc, run, folders, progress)
 
 
 def subject_of(poc: Poc) -> Subject:

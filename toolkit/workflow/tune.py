@@ -41,6 +41,8 @@ from toolkit.workflow.tune_target import Tuning, tuning_of
 from toolkit.workflow.tune_words import forecast_text, trial_text
 
 Method = Literal["race", "exhaustive", "optuna"]
+#: Called with the run folder and what its search comes to.
+Watch = Callable[[Path, Tuned], None]
 #: Of the budget, the window of a probe; a window of the search; both within bounds.
 PROBE_SHARE, WINDOW_SHARE = 1 / 100, 1 / 200
 LEAST_WINDOW_S, MOST_WINDOW_S = 0.5, 2.0
@@ -71,8 +73,12 @@ class Asked:
     driving: Driving = field(default_factory=Driving)
 
 
-def run_tune(asked: Asked, *, command: str, root: Path, progress: Progress) -> tuple[Path, Tuned]:
+def run_tune(
+    asked: Asked, *, command: str, root: Path, progress: Progress, watch: Watch = lambda run, so_far: None
+) -> tuple[Path, Tuned]:
     """Search the best configuration. Returns the run folder and the answer.
+
+    watch: called after each trial with what the search comes to by then.
 
     After Ctrl-C, or the death of the server, the run folder keeps every finished trial and what they come to; the same
     command with `resume` goes on from there. Raises UsageError for a target or an SLO that makes no sense.
@@ -90,10 +96,10 @@ def run_tune(asked: Asked, *, command: str, root: Path, progress: Progress) -> t
     run = run or new_run(root, name, command, tuning.subject, config=config, models=models)
     progress(f"run folder: {run}")
     with locked(run):
-        return run, _tuned(run, tuning, asked, progress)
+        return run, _tuned(run, tuning, asked, progress, watch)
 
 
-def _tuned(run: Path, tuning: Tuning, asked: Asked, progress: Progress) -> Tuned:
+def _tuned(run: Path, tuning: Tuning, asked: Asked, progress: Progress, watch: Watch) -> Tuned:
     serving = (
         already_there(tuning.endpoint) if tuning.endpoint else embedded(tuning.repository, run / "triton.log", progress)
     )
@@ -106,7 +112,7 @@ def _tuned(run: Path, tuning: Tuning, asked: Asked, progress: Progress) -> Tuned
             driving = driving_of(FAMILIES.get(tuning.subject.family), asked.driving)
             write_requests(run / "requests", requests, driving.protocol)
             bench = bench_of(run, endpoint, tuning, requests, driving)
-            plan = _search(plan, ledger, bench, tuning, asked, progress)
+            plan = _search(plan, ledger, bench, tuning, asked, progress, watch)
             if asked.exhaustive_check:
                 rates = _every_rate(run, plan, _for_check(bench), tuning, progress)
     except BaseException:
@@ -154,14 +160,23 @@ def plan_of(tuning: Tuning, objective: Objective, *, budget_s: float, memory_byt
     )
 
 
-def _search(plan: Plan, ledger: Ledger, bench: Bench, tuning: Tuning, asked: Asked, progress: Progress) -> Plan:
+def _search(
+    plan: Plan, ledger: Ledger, bench: Bench, tuning: Tuning, asked: Asked, progress: Progress, watch: Watch
+) -> Plan:
     """Probe, order, search. Returns the plan that was followed."""
     space, slo = tuning.space, tuning.subject.slo
     progress(forecast_text(space, asked.method, asked.budget_s, plan.window_s))
     probe_s = min(MOST_WINDOW_S, max(LEAST_WINDOW_S, PROBE_SHARE * asked.budget_s))
     run_search(probing(space, probe_s), ledger, bench.measure, _watching(plan, slo, progress))
     plan = replace(plan, ranked=ranked(space, ledger, slo, progress))
-    run_search(_method(asked.method, plan, ledger, space), ledger, bench.measure, _watching(plan, slo, progress))
+    say = _watching(plan, slo, progress)
+
+    def watching(ledger: Ledger) -> None:
+        so_far = tuned(plan, ledger, space, slo, method=asked.method, device=environment_here().device)
+        watch(bench.run, so_far)
+        say(ledger)
+
+    run_search(_method(asked.method, plan, ledger, space), ledger, bench.measure, watching)
     return plan
 
 

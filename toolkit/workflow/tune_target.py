@@ -16,7 +16,7 @@ from toolkit.errors import RepositoryError, UsageError
 from toolkit.load.slo import Slo, slo_from_text
 from toolkit.poc import FILE as POC_FILE
 from toolkit.poc import Poc, read_poc
-from toolkit.records import digest_of_value, step
+from toolkit.records import digest_of_value, step, to_data
 from toolkit.repository.entry import read_entries
 from toolkit.repository.model_config import ModelConfig
 from toolkit.repository.pipeline import composing_models
@@ -28,7 +28,7 @@ from toolkit.tune.space import Ranges, Space, space_of
 from toolkit.workflow.build import build_all, build_repository, fill_repository, sources_of
 from toolkit.workflow.requests import questions_folder, sample_requests
 from toolkit.workflow.run import PAYLOADS, subject_of
-from toolkit.workflow.runs import Progress, Subject
+from toolkit.workflow.runs import Progress, Subject, resumable_run
 from toolkit.workflow.sweep import Sweep, target_from_model
 from toolkit.workflow.tune_measure import tightest_limit_s
 
@@ -78,9 +78,11 @@ def tuning_of(
 
 
 def _of_poc(poc: Poc, slo: str | None, wishes: Wishes, root: Path, progress: Progress) -> Tuning:
-    """The PoC exported and written as a repository, in a folder that every tuning of it shares."""
-    place = root / poc.measured / "built"
-    folders = build_all(poc, place, sources_of(poc), progress)
+    """The PoC exported and written as a repository: by a run of the same PoC, else in a folder that tunings share."""
+    sources = sources_of(poc)
+    run = resumable_run(root, poc.name, config=to_data(poc.file), models={n: s.sha256 for n, s in sources.items()})
+    place = run if run is not None and (run / "repository").is_dir() else root / poc.measured / "built"
+    folders = build_all(poc, place, sources, progress)
     repository = build_repository(poc, place, folders, progress)
     questions = questions_folder(poc, folders)
     measured = next(e.config for e in read_entries(repository) if e.name == poc.measured)

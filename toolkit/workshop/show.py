@@ -1,0 +1,102 @@
+"""How things look in a notebook: a table, a chart, and the two lines that do the same without the notebook.
+
+In: values that the library made. Out: what Jupyter displays. A chart is SVG inside an ipywidgets.HTML, which takes the
+colours of the theme, and a small PNG that stays where no kernel runs.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import ipywidgets as widgets
+
+from toolkit.extras import require
+from toolkit.report.charts import svg
+from toolkit.workshop.actions import Action
+
+#: Between black and white, so that a kept picture reads on both.
+MID_TONE = "#767f8a"
+TEXT = "var(--jp-ui-font-color1, inherit)"
+FAINT = "var(--jp-ui-font-color2, #767f8a)"
+FRAME = "var(--jp-border-color2, #b0b7bf)"
+FONT = "var(--jp-ui-font-family, sans-serif)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A small table: HTML in a notebook, aligned text elsewhere."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+
+    def _repr_html_(self) -> str:
+        style = "text-align:left;vertical-align:top;white-space:pre-line"
+        head = "".join(f"<th scope='col' style='{style}'>{html.escape(c)}</th>" for c in self.columns)
+        lines = ("".join(f"<td style='{style}'>{html.escape(c)}</td>" for c in row) for row in self.rows)
+        caption = f"<caption style='text-align:left'>{html.escape(self.caption)}</caption>" if self.caption else ""
+        body = "".join(f"<tr>{line}</tr>" for line in lines)
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def __repr__(self) -> str:
+        widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
+        lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in (self.columns, *self.rows))
+        return "\n".join(line.rstrip() for line in ((self.caption,) if self.caption else ()) + tuple(lines))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A widget, and what is kept of it in a notebook that nothing runs: a text, and a picture where there is one."""
+
+    widget: widgets.DOMWidget
+    text: str
+    chart: Any = None
+    names: dict[str, Any] = field(default_factory=dict)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        bundle: dict[str, Any] = dict(self.widget._repr_mimebundle_()) | {"text/plain": self.text}
+        if self.chart is not None:
+            bundle["image/png"] = base64.b64encode(png(self.chart)).decode()
+        return bundle
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def picture(chart: Any, *, key: str = "") -> View:
+    """A chart as a view; its text alternative is what is kept as text."""
+    return View(widget=widgets.HTML(drawn((chart,), key=key)), text=chart.description, chart=chart)
+
+
+def drawn(charts: Iterable[Any], *, key: str = "") -> str:
+    """Charts as HTML that takes the colours of the page it stands in."""
+    style = f"color:{TEXT};line-height:normal;max-width:100%;overflow-x:auto"
+    return "".join(f"<div style='{style}'>{svg(chart, key=key)}</div>" for chart in charts)
+
+
+def png(chart: Any) -> bytes:
+    """A chart as a PNG whose text reads on light and on dark."""
+    text = svg(chart).replace("currentColor", MID_TONE)
+    made: bytes = require("vl_convert").svg_to_png(text, scale=1.0)
+    return made
+
+
+def table_html(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A table as HTML, for a widget."""
+    return f"<div style='color:{TEXT}'>{Table(columns=columns, rows=tuple(rows))._repr_html_()}</div>"
+
+
+def note(text: str, *, strong: bool = False) -> str:
+    """A line of text as HTML, for a widget."""
+    weight = 600 if strong else 400
+    body = html.escape(text).replace("\n", "<br>")
+    return f"<div style='color:{TEXT};font-weight:{weight};line-height:1.5'>{body}</div>"
+
+
+def same_as(action: Action) -> None:
+    """Print the command line and the Python call that do the same as a cell."""
+    print(f"$ {action.line}\n>>> {action.call}")  # noqa: T201 - the cell's answer
