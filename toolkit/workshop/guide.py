@@ -77,7 +77,7 @@ def build(opened: Opened) -> Path:
     """
     action = actions.build(opened.poc, opened.changes)
     same_as(action)
-    run, repository = build_poc(opened.poc, command=action.line, root=ROOT / RUNS, resume=True)
+    run, repository = build_poc(opened.poc, command=action.line, root=opened.root, resume=True)
     display(parity(run))
     if repository is None:
         raise UsageError("an exported model does not answer as its original", mend=f"see {short(run)}/artifacts")
@@ -129,7 +129,7 @@ def measure(opened: Opened) -> Path:
     """
     action = actions.measure(opened.poc, opened.changes)
     same_as(action)
-    root = ROOT / RUNS
+    root = opened.root
     run, _ = build_poc(opened.poc, command=action.line, root=root, resume=True)
     live = LiveCurve(opened.poc.slo, run)
     live.show()
@@ -160,9 +160,9 @@ def _decide_early(run: Path) -> None:
 
 
 @plainly
-def latest(name: str) -> Path | None:
+def latest(name: str, root: Path = ROOT / RUNS) -> Path | None:
     """The newest run of a PoC, or None: what another notebook measured."""
-    found = latest_run(ROOT / RUNS, name)
+    found = latest_run(root, name)
     return found if found is not None and (found / DECISION).is_file() else None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from toolkit.load.pattern import load_text
 from toolkit.load.slo import criterion_text
 from toolkit.poc import Poc, read_poc
+from toolkit.workflow.runs import RUNS
 from toolkit.workshop.actions import ROOT
 from toolkit.workshop.plain import plainly
 from toolkit.workshop.show import Table
@@ -15,11 +16,12 @@ from toolkit.workshop.show import Table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """`model` stands in place of the one in poc.yaml, `settings` are KEY=VALUE over it."""
+    """`model` stands in place of the one in poc.yaml, `settings` are KEY=VALUE over it. Runs go below `root`."""
 
     poc: Poc
     model: str = ""
     settings: tuple[str, ...] = ()
+    root: Path = ROOT / RUNS
 
     @property
     def changes(self) -> dict[str, object]:

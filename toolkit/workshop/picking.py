@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from toolkit.errors import ToolkitError, UsageError
 from toolkit.export.inspect import Inspection, inspect_model
 from toolkit.models.source import source_from_path
 from toolkit.records import write_bytes
-from toolkit.workflow.runs import RUNS
 from toolkit.workshop import actions
 from toolkit.workshop.actions import ROOT, short
 from toolkit.workshop.opened import Opened, read_opened
@@ -65,7 +65,7 @@ class Picker:
 
     def _take(self, files: tuple[dict[str, Any], ...]) -> None:
         for file in files:
-            place = ROOT / RUNS / UPLOADS / Path(file["name"]).name
+            place = self.opened.root / UPLOADS / Path(file["name"]).name
             write_bytes(place, bytes(file["content"]))
             self.path.value = short(place)
 
@@ -83,7 +83,7 @@ def open_again(opened: Opened, model: str) -> Opened:
     if model and not place.exists() and not (ROOT / place).exists():
         raise UsageError(f"{place} is not there", mend="a path from the folder of the notebook's project, or upload it")
     path = model if place.exists() or not model else str(ROOT / model)
-    return read_opened(opened.poc.folder, path, opened.settings)
+    return replace(read_opened(opened.poc.folder, path, opened.settings), root=opened.root)
 
 
 def signature_html(found: Inspection) -> str:

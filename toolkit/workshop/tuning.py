@@ -19,12 +19,11 @@ from toolkit.tune.words import percent_text, rate_text, time_text
 from toolkit.workflow.diagnose import Asked as Look
 from toolkit.workflow.diagnose import run_diagnose
 from toolkit.workflow.diagnosis import Applied, Diagnosis
-from toolkit.workflow.runs import RUNS, latest_run
+from toolkit.workflow.runs import latest_run
 from toolkit.workflow.sweep import Sweep
 from toolkit.workflow.tune import FILE as TUNED
 from toolkit.workflow.tune import Asked, run_tune
 from toolkit.workshop import actions
-from toolkit.workshop.actions import ROOT
 from toolkit.workshop.live import Live, Stopped
 from toolkit.workshop.opened import Opened
 from toolkit.workshop.plain import plainly
@@ -51,12 +50,12 @@ def tune(opened: Opened, *, budget: str = "60s", slo: str | None = None) -> Path
     race = LiveRace(asked.budget_s)
     race.show()
     try:
-        run_tune(asked, command=action.line, root=ROOT / RUNS, progress=race.say, watch=race.watch)
+        run_tune(asked, command=action.line, root=opened.root, progress=race.say, watch=race.watch)
     except Stopped:
         pass  # what was tried by then is in the run folder, decided
     finally:
         race.finish()
-    run = latest_run(ROOT / RUNS, opened.poc.measured)
+    run = latest_run(opened.root, opened.poc.measured)
     if run is None:
         raise UsageError("stopped before the first trial", mend="run the cell again")
     display(race_of(run))
@@ -116,7 +115,7 @@ def diagnose(run: Path, *, window: str = "2s", apply: bool = False) -> Path:
     live = Live("Diagnosing", hint="stops after the running window")
     live.show()
     try:
-        folder, found = run_diagnose(asked, command=action.line, root=ROOT / RUNS, progress=live.say)
+        folder, found = run_diagnose(asked, command=action.line, root=run.parent.parent, progress=live.say)
     except Stopped as err:
         raise UsageError(
             f"stopped before '{err}'", mend="run the cell again; a diagnosis needs all of its windows"
