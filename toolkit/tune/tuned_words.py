@@ -41,14 +41,15 @@ def why_not(
         return f"the server did not load it: {refused}"
     if used := over_memory(plan, ledger, configuration.candidate):
         return f"takes {used / 2**20:,.0f} MiB; the limit is {(plan.most_memory_bytes or 0) / 2**20:,.0f} MiB"
-    if not any(is_usable(t) for t in tried):
+    windows = [t for t in tried if is_usable(t) and t.ask.why != "probe"]
+    if not windows:
         return next((t.observation.spoiled for t in tried if t.observation.spoiled), "could not be measured")
     if score is not None:
         return f"{plan.objective.of_score(score)} at the given load"
     if found and best:
         less = 1 - found.rate_per_s / best.rate_per_s
         return f"sustains {rate_text(found.rate_per_s)} requests/s, {percent_text(max(0.0, less))} less"
-    return lost_text(plan, slo, [t for t in tried if is_usable(t) and t.ask.why != "probe"])
+    return lost_text(plan, slo, windows)
 
 
 def lost_text(plan: Plan, slo: Slo, tried: list[Tried]) -> str:

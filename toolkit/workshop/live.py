@@ -44,6 +44,7 @@ class Live:
     def show(self) -> None:
         """Put it into the cell."""
         display(self.widget)
+        _hear_while_busy(self.button)
 
     def stop(self, _: Any = None) -> None:
         """Ask for the end; asking again changes nothing."""
@@ -87,6 +88,17 @@ class Live:
         self._status.value = f"<div role='status'>{note(f'{self._title}: {text}')}</div>"
         for part in (self._bar, self._best, self.chart):
             part.value = ""
+
+
+def _hear_while_busy(button: widgets.Button) -> None:
+    """Let clicks come in on the subshell that the page sends them to, while the cell is running.
+
+    ipykernel 7.4 sends a widget's messages to the shell that last wrote to it, which is the one that the cell keeps
+    busy. Without that mark they go where the page sent them (ipykernel, comm/comm.py, `_reply_subshell_for`). Where
+    there are no subshells a click is heard after the cell, and the kernel's Interrupt is the way to stop.
+    """
+    if hasattr(button.comm, "_reply_subshell_id"):
+        del button.comm._reply_subshell_id
 
 
 def _bar(done: int, of: int, left: str, point_s: float) -> str:
