@@ -27,8 +27,12 @@ def pareto_chart(trials: tuple[Trial, ...], slo: Slo, *, width: int = 720) -> An
         for p in t.points
         if (v := percentile(p.measurement, q)) is not None
     ]
-    x = alt.X("rate:Q", title=f"{axis} (requests/s)")
-    y = alt.Y("latency:Q", title=f"{percentile_name(q)} latency (ms)", scale=alt.Scale(zero=True))
+    slowest = max((r["latency"] for r in rows), default=0.0)
+    is_near = limit_s is not None and slowest > 0.3e3 * limit_s
+    top = max(slowest, 1e3 * limit_s) if limit_s and is_near else slowest
+    # Room above the topmost line, for its words.
+    x = alt.X("rate:Q", title=f"{axis} (requests/s)", scale=_from_zero(alt, max((r["rate"] for r in rows), default=0)))
+    y = alt.Y("latency:Q", title=f"{percentile_name(q)} latency (ms)", scale=_from_zero(alt, 1.12 * top))
     base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y)
     marks = series(alt, [trial.candidate.name for trial in trials], width)
     steps = base.transform_filter("datum.front").mark_line(interpolate="step-before", strokeWidth=1.5, opacity=0.8)
@@ -36,11 +40,15 @@ def pareto_chart(trials: tuple[Trial, ...], slo: Slo, *, width: int = 720) -> An
         steps.encode(color=alt.value("currentColor")),
         base.transform_filter("!datum.front").mark_point(size=36, opacity=0.4).encode(**marks),
         base.transform_filter("datum.front").mark_point(size=72, filled=True, opacity=1).encode(**marks),
-        *(slo_line(alt, q, limit_s) if limit_s and max(r["latency"] for r in rows) > 0.3e3 * limit_s else ()),
+        *(slo_line(alt, q, limit_s) if is_near else ()),
     ]
     said = "; ".join(_said(t, p, q) for t, p in front) or "no point passes"
     text = f"The points that no other one beats in {axis.lower()} and {percentile_name(q)}: {said}."
     return finished(alt, alt.layer(*layers), "pareto-front", text, width, round(width * 0.2 + 150))
+
+
+def _from_zero(alt: Any, top: float) -> Any:
+    return alt.Scale(domain=[0, 1.04 * top] if top else alt.Undefined, nice=True)
 
 
 def _said(trial: Trial, point: Any, q: float) -> str:

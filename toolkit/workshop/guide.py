@@ -65,7 +65,7 @@ def inspect(opened: Opened) -> Table:
 
 
 def _tensor_row(side: str, tensor: TensorSpec) -> tuple[str, str]:
-    return f"{side} {tensor.name}", tensor.text()
+    return f"{side} {tensor.name}", tensor.text().partition(":")[2]
 
 
 @plainly

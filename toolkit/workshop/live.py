@@ -17,7 +17,7 @@ from IPython.display import display
 
 from toolkit.workshop.show import FAINT, FRAME, TEXT, drawn, note
 
-STOP, STOPPING, STOPPED = "Stop", "Stopping after this point", "Stopped"
+STOP, STOPPING, STOPPED, DONE = "Stop", "Stopping after this point", "Stopped", "Done"
 
 
 class Stopped(Exception):
@@ -76,13 +76,15 @@ class Live:
 
     def warn(self, texts: Sequence[str]) -> None:
         """What is wrong with what was measured so far."""
-        items = "".join(f"<li>{html.escape(text)}</li>" for text in texts)
-        self._warnings.value = f"<div role='note' style='color:{TEXT}'>Warnings:<ul>{items}</ul></div>" if texts else ""
+        items = "".join(f"<li style='line-height:1.4'>{html.escape(text)}</li>" for text in texts)
+        style = f"color:{TEXT};max-width:720px;line-height:1.4"
+        listed = f"<div role='note' style='{style}'>Warnings<ul style='margin:2px 0'>{items}</ul></div>"
+        self._warnings.value = listed if texts else ""
 
     def end(self, text: str) -> None:
         """Leave one line: the cell's own output shows the rest."""
         was_stopped = self._marked.is_set()
-        self.button.disabled, self.button.description = True, STOPPED if was_stopped else "Done"
+        self.button.disabled, self.button.description = True, STOPPED if was_stopped else DONE
         self.button.icon = "" if was_stopped else "check"
         self.button.button_style = ""
         self._status.value = f"<div role='status'>{note(f'{self._title}: {text}')}</div>"

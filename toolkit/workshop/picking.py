@@ -91,7 +91,7 @@ def signature_html(found: Inspection) -> str:
     if found.signature is None:
         return note("it offers no samples, so its inputs are not known yet")
     sides: tuple[tuple[str, Any], ...] = (("input", found.signature.inputs), ("output", found.signature.outputs))
-    rows = tuple((side, t.name, t.text()) for side, tensors in sides for t in tensors)
+    rows = tuple((side, t.name, t.text().partition(":")[2]) for side, tensors in sides for t in tensors)
     return table_html(("side", "name", "type and shape"), rows)
 
 
