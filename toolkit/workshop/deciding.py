@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +93,9 @@ def bundle(folder: Path, validation: tuple[Finding, ...] = ()) -> View:
     if not names:
         raise UsageError(f"{short(folder)} holds no bundle", mend="workshop.deploy(run) writes one")
     start = "README.md" if "README.md" in names else names[0]
-    rows = min(len(names), 22)
-    listed = widgets.Select(
-        options=[(_branch(name), name) for name in names],
-        value=start,
-        rows=rows,
-        description="",
-        layout={"width": "320px"},
-    )
+    branches = _tree(names)
+    rows = min(len(branches), 24)
+    listed = widgets.Select(options=branches, value=start, rows=rows, description="", layout={"width": "340px"})
     listed.tooltip = "Files of the bundle"
     look = widgets.HTML(layout={"flex": "1 1 0", "min_width": "0"})
 
@@ -116,14 +112,20 @@ def bundle(folder: Path, validation: tuple[Finding, ...] = ()) -> View:
     return View(widget=widget, text="\n".join((verdict, *names)), names={"files": listed, "preview": look})
 
 
-def _branch(name: str) -> str:
-    *folders, last = name.split("/")
-    return "\u2003" * len(folders) + (f"{folders[-1]}/{last}" if folders else last)
+def _tree(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Files below their folders, each with the path that it stands for."""
+    found: dict[str, str] = {}
+    for name in names:
+        *folders, last = name.split("/")
+        for depth, folder in enumerate(folders):
+            found.setdefault("/".join(folders[: depth + 1]), "\u2003" * depth + f"\u25be {folder}/")
+        found[name] = "\u2003" * len(folders) + last
+    return [(text, path) for path, text in found.items()]
 
 
 def _preview(path: Path) -> str:
     try:
-        text = path.read_bytes()[:PREVIEW_BYTES].decode()
+        text = "\n".join(files_below(path)) if path.is_dir() else path.read_bytes()[:PREVIEW_BYTES].decode()
     except UnicodeDecodeError:
         text = f"{path.name} is not text: {path.stat().st_size:,} bytes"
     style = f"border:1px solid {FRAME};border-radius:4px;padding:8px;max-height:420px;overflow:auto;line-height:1.35"

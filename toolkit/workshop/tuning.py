@@ -19,9 +19,9 @@ from toolkit.tune.words import percent_text, rate_text, time_text
 from toolkit.workflow.diagnose import Asked as Look
 from toolkit.workflow.diagnose import run_diagnose
 from toolkit.workflow.diagnosis import Applied, Diagnosis
+from toolkit.workflow.report import TUNED
 from toolkit.workflow.runs import latest_run
 from toolkit.workflow.sweep import Sweep
-from toolkit.workflow.tune import FILE as TUNED
 from toolkit.workflow.tune import Asked, run_tune
 from toolkit.workshop import actions
 from toolkit.workshop.live import Live, Stopped

@@ -1,0 +1,59 @@
+"""An executed notebook as it is kept: pictures, tables and words stay; widgets, which need a kernel, and paths go.
+
+In: a notebook as Jupyter saves it. Out: the same, so that it reads on a page that runs nothing.
+`python -m toolkit.workshop.keep NOTEBOOK...` does it to files.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from toolkit.records import write_text
+from toolkit.workshop.actions import ROOT
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def kept(notebook: dict[str, Any]) -> dict[str, Any]:
+    """The notebook without widget state, times and counts, and without outputs that only a kernel can show."""
+    cells = [_kept_cell(cell) for cell in notebook["cells"]]
+    metadata = {k: v for k, v in notebook["metadata"].items() if k in ("kernelspec", "language_info")}
+    metadata["language_info"] = {"name": "python"}
+    return notebook | {"cells": cells, "metadata": metadata}
+
+
+def _kept_cell(cell: dict[str, Any]) -> dict[str, Any]:
+    tags = cell["metadata"].get("tags")
+    cell = cell | {"metadata": {"tags": tags} if tags else {}}
+    if cell["cell_type"] != "code":
+        return cell
+    outputs = [found for output in cell["outputs"] if (found := _kept_output(output)) is not None]
+    return cell | {"execution_count": None, "outputs": outputs}
+
+
+def _kept_output(output: dict[str, Any]) -> dict[str, Any] | None:
+    if output["output_type"] == "stream":
+        return output if output["name"] == "stdout" else None
+    if "data" not in output:
+        return output
+    data = {kind: value for kind, value in output["data"].items() if kind != WIDGET}
+    text = "".join(data.get("text/plain", ""))
+    # What has no picture is a control, whose text is its Python representation.
+    if WIDGET in output["data"] and text.startswith(("VBox(", "HBox(")):
+        return None
+    count = {"execution_count": None} if output["output_type"] == "execute_result" else {}
+    return output | {"data": data, "metadata": {}} | count
+
+
+def main(paths: list[str]) -> None:
+    """Rewrite each notebook as it is kept."""
+    for path in map(Path, paths):
+        text = json.dumps(kept(json.loads(path.read_text())), indent=1, ensure_ascii=False) + "\n"
+        write_text(path, text.replace(f"{ROOT}/", ""))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
