@@ -20,6 +20,7 @@ LONG = (
     "test_export.py",
     "test_endings.py",
     "test_embedded.py",
+    "test_bundle_verify.py",
 )
 
 

@@ -69,7 +69,7 @@ def serve_container(repository: Path, options: ServeOptions = ServeOptions(), po
     if gpus == "none":
         mend = f"{mend}; or toolkit bundle image {repository} builds one for CPUs"
     image = options.image or _image_for(repository, gpus)
-    check_engines(repository, None, here=_stamp_in(image, mend))
+    check_engines(repository, None, here=stamp_in(image, mend))
     shm_bytes = bytes_from_text("--shm", options.shm)
     model_bytes = sum((repository / name).stat().st_size for name in files_below(repository))
     given = bytes_from_text("--memory", options.memory) if options.memory else None
@@ -90,7 +90,7 @@ def _image_for(repository: Path, gpus: str) -> str:
     return found.name if found else TRITON_IMAGE
 
 
-def _stamp_in(image: str, mend: str) -> EngineStamp:
+def stamp_in(image: str, mend: str) -> EngineStamp:
     """Where an engine would run: this machine's GPU, and the TensorRT that the image says it holds."""
     variables = environment_of(image_here(connect(), image, mend=mend))
     version = next((variables[name] for name in TENSORRT_VARIABLES if name in variables), "")
