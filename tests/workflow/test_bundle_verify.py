@@ -77,7 +77,7 @@ def outcomes(document: dict[str, Any]) -> dict[str, str]:
 
 @pytest.mark.docker
 def test_a_bundle_is_brought_up_tried_and_taken_down(bundle: Path, tmp_path: Path) -> None:
-    done = toolkit("bundle", "verify", bundle, "--rate", "50", "--duration", "4s", "--json", cwd=tmp_path)
+    done = toolkit("bundle", "verify", bundle, "--rate", "100", "--duration", "4s", "--json", cwd=tmp_path)
     document = json.loads(done.stdout)
     assert done.returncode == 0, document
     found = outcomes(document)

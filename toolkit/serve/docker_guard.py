@@ -3,13 +3,15 @@
     python docker_guard.py SOCKET LABEL PARENT_PID
 
 Standard input is a pipe from the parent: when it closes, by `release`, by an exception, or by the kernel after a
-`kill -9` of the parent, everything with the label is removed. A script of its own, standard library only, in a session
-of its own, so that a Ctrl-C in the terminal does not end it before its work is done. It speaks the Docker Engine API
-(docs.docker.com/reference/api/engine) over the engine's Unix socket.
+`kill -9` of the parent, everything with the label is removed; unless it was released, once more after a while, since a
+`docker compose up` that outlives its parent may still be creating. A script of its own, standard library only, in a
+session of its own, so that a Ctrl-C in the terminal does not end it before its work is done. It speaks the Docker Engine
+API (docs.docker.com/reference/api/engine) over the engine's Unix socket.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -17,9 +19,14 @@ import select
 import socket
 import subprocess
 import sys
+import time
+from typing import Any
 from urllib.parse import quote
 
 POLL_S = 0.2
+#: How often it is tried, how far apart, and what a program that outlives its parent may take to create something.
+PASSES, BETWEEN_S, LATE_S = 5, 0.5, 5.0
+RELEASED = b"released"
 #: An engine that removes a container waits for its processes and its file system.
 TIMEOUT_S = 60.0
 
@@ -35,8 +42,10 @@ class Guard:
 
     def release(self) -> bool:
         """Whether everything with the label is gone. May be called twice."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):  # somebody has killed it
+                self._process.stdin.write(RELEASED)
+                self._process.stdin.close()
         return self._process.wait() == 0
 
 
@@ -54,19 +63,31 @@ class EngineConnection(http.client.HTTPConnection):
         self.sock.connect(self.engine_socket)
 
 
+def labelled(engine_socket: str, label: str) -> list[str]:
+    """Where the engine's API has every container, network and volume with a label, in the order of their removal."""
+    filters = "filters=" + quote(json.dumps({"label": [label]}))
+    containers = _ask(engine_socket, "GET", f"/containers/json?all=1&{filters}")
+    networks = _ask(engine_socket, "GET", f"/networks?{filters}")
+    volumes = _ask(engine_socket, "GET", f"/volumes?{filters}")["Volumes"] or ()
+    return [
+        *(f"/containers/{container['Id']}?force=1&v=1" for container in containers),
+        *(f"/networks/{network['Id']}" for network in networks),
+        *(f"/volumes/{quote(volume['Name'], safe='')}?force=1" for volume in volumes),
+    ]
+
+
 def remove_labelled(engine_socket: str, label: str) -> bool:
-    """Remove every container, network and volume with a label. Whether none is left."""
-    filters = quote(json.dumps({"label": [label]}))
-    for container in _ask(engine_socket, "GET", f"/containers/json?all=1&filters={filters}"):
-        _ask(engine_socket, "DELETE", f"/containers/{container['Id']}?force=1&v=1")
-    for network in _ask(engine_socket, "GET", f"/networks?filters={filters}"):
-        _ask(engine_socket, "DELETE", f"/networks/{network['Id']}")
-    for volume in _ask(engine_socket, "GET", f"/volumes?filters={filters}")["Volumes"] or ():
-        _ask(engine_socket, "DELETE", f"/volumes/{quote(volume['Name'], safe='')}?force=1")
-    return not _ask(engine_socket, "GET", f"/containers/json?all=1&filters={filters}")
+    """Remove everything with a label. Whether nothing is left."""
+    for _ in range(PASSES):
+        for path in labelled(engine_socket, label):
+            _ask(engine_socket, "DELETE", path)
+        if not labelled(engine_socket, label):
+            return True
+        time.sleep(BETWEEN_S)
+    return False
 
 
-def _ask(engine_socket: str, method: str, path: str):  # type: ignore[no-untyped-def]
+def _ask(engine_socket: str, method: str, path: str) -> Any:
     """The JSON of an answer, None where there is none. A thing that is gone already is as good as removed."""
     connection = EngineConnection(engine_socket)
     try:
@@ -85,11 +106,15 @@ def main(engine_socket: str, label: str, parent: int) -> int:
     # A child that the parent forked may hold the parent's side open; hence the look at who our parent is.
     while os.getppid() == parent and not select.select([0], [], [], POLL_S)[0]:
         pass
+    is_released = bool(select.select([0], [], [], 0)[0]) and os.read(0, len(RELEASED)) == RELEASED
     try:
-        # Compose may have been in the middle of creating something: what comes late is removed by the second pass.
-        return 0 if remove_labelled(engine_socket, label) and remove_labelled(engine_socket, label) else 1
+        is_gone = remove_labelled(engine_socket, label)
+        if not is_released:
+            time.sleep(LATE_S)
+            is_gone = remove_labelled(engine_socket, label)
     except OSError:
         return 1
+    return 0 if is_gone else 1
 
 
 if __name__ == "__main__":
