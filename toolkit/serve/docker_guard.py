@@ -5,8 +5,8 @@
 Standard input is a pipe from the parent: when it closes, by `release`, by an exception, or by the kernel after a
 `kill -9` of the parent, everything with the label is removed; unless it was released, once more after a while, since a
 `docker compose up` that outlives its parent may still be creating. A script of its own, standard library only, in a
-session of its own, so that a Ctrl-C in the terminal does not end it before its work is done. It speaks the Docker Engine
-API (docs.docker.com/reference/api/engine) over the engine's Unix socket.
+session of its own, so that a Ctrl-C in the terminal does not end it before its work is done. It speaks the API of the
+Docker Engine (docs.docker.com/reference/api/engine) over the engine's Unix socket.
 """
 
 from __future__ import annotations
