@@ -20,7 +20,6 @@ from toolkit.workflow.diagnose import Asked as Look
 from toolkit.workflow.diagnose import run_diagnose
 from toolkit.workflow.diagnosis import Applied, Diagnosis
 from toolkit.workflow.report import TUNED
-from toolkit.workflow.runs import latest_run
 from toolkit.workflow.sweep import Sweep
 from toolkit.workflow.tune import Asked, run_tune
 from toolkit.workshop import actions
@@ -50,14 +49,13 @@ def tune(opened: Opened, *, budget: str = "60s", slo: str | None = None) -> Path
     race = LiveRace(asked.budget_s)
     race.show()
     try:
-        run_tune(asked, command=action.line, root=opened.root, progress=race.say, watch=race.watch)
+        run, _ = run_tune(asked, command=action.line, root=opened.root, progress=race.say, watch=race.watch)
     except Stopped:
-        pass  # what was tried by then is in the run folder, decided
+        if race.run is None:
+            raise UsageError("stopped before the race began", mend="run the cell again") from None
+        run = race.run  # what was tried by then is there, decided
     finally:
         race.finish()
-    run = latest_run(opened.root, opened.poc.measured)
-    if run is None:
-        raise UsageError("stopped before the first trial", mend="run the cell again")
     display(race_of(run))
     display(standings(run))
     return run
@@ -71,9 +69,11 @@ class LiveRace:
         self.show = self._live.show
         self.say = self._live.say
         self._last = ""
+        self.run: Path | None = None
 
     def watch(self, run: Path, found: Tuned) -> None:
         """Draw what the search comes to by now."""
+        self.run = run
         self._live.draw((race_chart(found),), key=run.name)
         self._live.best(found.decision.sentence if found.decision.candidate else "")
         self._live.budget(found.spent_s, self._budget_s)
