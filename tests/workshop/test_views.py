@@ -108,6 +108,17 @@ def test_sliders_redraw_the_plan_and_keep_only_what_is_kept(measured: Path) -> N
         workshop.size(measured, peak=-1)
 
 
+def test_a_diagnosis_and_a_race_leave_a_verdict_each_in_its_own_run(tiny: Opened, measured: Path, capsys: Any) -> None:
+    tuned = workshop.tune(tiny, budget="4s", slo="p99=1s")
+    diagnosis = workshop.diagnose(measured, window="500ms")
+    assert (tuned / "tuned.json").is_file() and (diagnosis / "diagnosis.json").is_file()
+    said = capsys.readouterr().out
+    assert "What limits it:" in said or "Nothing is named" in said
+    again = workshop.tune(tiny, budget="4s", slo="p99=1s")  # the diagnosis is the newest run of that name now
+    assert again == tuned
+    assert "configurations were tried" in workshop.race_of(tuned).text and workshop.standings(tuned).caption
+
+
 def test_a_card_says_what_the_report_says(measured: Path) -> None:
     card = workshop.decision(measured)
     decided = read_json(measured / "decision.json", Decision)
