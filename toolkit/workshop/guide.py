@@ -22,7 +22,7 @@ from toolkit.workflow.doctor import examine
 from toolkit.workflow.proofs import proofs
 from toolkit.workflow.report import DECISION, decide_run, export_parities, write_report
 from toolkit.workflow.run import build_poc, run_poc
-from toolkit.workflow.runs import RUNS, finish_run, latest_run, locked, read_manifest, repository_of
+from toolkit.workflow.runs import RUNS, finish_run, latest_run, locked, repository_of
 from toolkit.workshop import actions
 from toolkit.workshop.actions import ROOT, short
 from toolkit.workshop.curves import LiveCurve, curve, tokens
@@ -182,8 +182,3 @@ def clean_up(*servers: Server) -> Table:
         server.close()
     rows = tuple((server.name, "ended") for server in servers)
     return Table(columns=("server", "state"), rows=rows or (("none", "was started"),))
-
-
-def subject_title(run: Path) -> str:
-    """What a run is about, in its own words."""
-    return read_manifest(run).subject.title
