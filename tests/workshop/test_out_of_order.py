@@ -1,4 +1,4 @@
-"""A cell that runs before the ones above it, in a real kernel: a plain message, and what was asked otherwise goes on."""
+"""A cell that runs before the ones above it, in a real kernel: a plain message, and what follows goes on."""
 
 from __future__ import annotations
 
