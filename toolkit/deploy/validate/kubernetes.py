@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -43,12 +43,18 @@ def is_core(subject: Object) -> bool:
 
 def check_core_object(subject: Object) -> None:
     """Raise ValueError for an object that a release of RELEASES refuses, naming the releases and the field."""
-    refused: dict[str, list[str]] = {}
+    if problem := _problems(json.dumps(subject.data, sort_keys=True, default=str)):
+        raise ValueError(problem)
+
+
+@lru_cache(maxsize=4096)
+def _problems(text: str) -> str:
+    """What the releases refuse in an object. The renderings of a bundle have most of their objects in common."""
+    subject, refused = Object(file="", data=json.loads(text)), dict[str, list[str]]()
     for release in RELEASES:
         if problem := _problem(subject, release):
             refused.setdefault(problem, []).append(release)
-    if refused:
-        raise ValueError("; ".join(f"Kubernetes {_span(releases)}: {text}" for text, releases in refused.items()))
+    return "; ".join(f"Kubernetes {_span(releases)}: {problem}" for problem, releases in refused.items())
 
 
 def _span(releases: list[str]) -> str:
