@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from toolkit.deploy import DeploymentSpec, Figures, SmokeRequest
-from toolkit.deploy.spec import MIB
+from toolkit.deploy import DeploymentSpec, Figures, SmokeGeneration, SmokeRequest
+from toolkit.deploy.server import Limits, Llm
+from toolkit.deploy.servers import SERVERS
+from toolkit.deploy.spec import MIB, slug_of
 from toolkit.export.parity import Tolerance
-from toolkit.load.slo import Criterion, Slo
+from toolkit.load.slo import Criterion, Slo, slo_from_text
 
 CONFIG = """\
 name: "{name}"
@@ -76,5 +78,35 @@ def make_spec_of() -> Callable[..., DeploymentSpec]:
             "toolkit_version": "0.0.0",
         }
         return DeploymentSpec(**(defaults | fields))
+
+    return make
+
+
+@pytest.fixture
+def make_llm(make_spec: Callable[..., DeploymentSpec]) -> Callable[..., DeploymentSpec]:
+    """The spec of a language model's server; keywords replace fields."""
+
+    def make(server: str, **fields: Any) -> DeploymentSpec:
+        found = SERVERS[server]
+        model = fields.setdefault("model", "acme")
+        defaults: dict[str, Any] = {
+            "server": server,
+            "image": found.image or found.image_example,
+            "entries": (model,) if found.has_repository else (),
+            "gpu": True,
+            "slo": slo_from_text("ttft=300ms,tpot=40ms,itl.p99=60ms,latency.p95=4s,errors=0.5%"),
+            "memory_bytes": 2**35,
+            "smoke": SmokeGeneration(
+                path="/v1/completions", request={"model": model}, token_ids=(1, 2), text="and so on"
+            ),
+            "llm": Llm(
+                served_name=slug_of(model),
+                source="acme-7b",
+                source_sha256="0" * 64,
+                weight_bytes=2**33,
+                limits=Limits(tokens=4096, sequences=64, devices=2, accelerator="L4", arithmetic=("2 x 2 = 4",)),
+            ),
+        }
+        return make_spec(**(defaults | fields))
 
     return make

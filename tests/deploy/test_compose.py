@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from markdown_it import MarkdownIt
+from hostile_names import HOSTILE, interpolated, markup, shape
 
 from toolkit.deploy import Bundle, DeploymentSpec, compose_bundle, validate_bundle, validate_folder, write_bundle
 from toolkit.deploy.spec import TRITON_IMAGE
@@ -18,18 +18,6 @@ from toolkit.errors import ConfigurationError
 from toolkit.load.slo import Criterion, Slo
 
 Make = Callable[..., DeploymentSpec]
-
-HOSTILE = (
-    'it\'s "quoted" `here`',
-    "line\nbreak:\r\n- item\u2028\x85end",
-    "${HOME} $$ $(id) %(x)s",
-    "{{ 7 * 7 }} {% raw %} {# #} [[x]]",
-    "# heading <b>*bold* | cell | [link](http:x) <http:x> ~~s~~ &amp; ![i](u)",
-    "Größe 模型 😀 \u202e\ufeff",
-    "x" * 200,
-    "\\ \t 'a': &b *c !d -e ?f @g %h",
-    " - --flag=1; rm -rf * ",
-)
 
 
 def compose_file(bundle: Bundle) -> dict[str, Any]:
@@ -191,30 +179,3 @@ def test_a_bundle_of_hostile_names_passes_every_validator_that_is_here(make_spec
     text = "".join(HOSTILE[:6])[:120]  # a file name has 255 bytes
     write_bundle(compose_bundle(hostile_spec(make_spec, text)), tmp_path / "bundle")
     assert [f for f in validate_folder(tmp_path / "bundle") if f.outcome == "failed"] == []
-
-
-def shape(data: Any) -> Any:
-    """Data without the text of its values."""
-    if isinstance(data, dict):
-        return {key: shape(value) for key, value in data.items()}
-    if isinstance(data, list):
-        return [shape(value) for value in data]
-    return type(data).__name__
-
-
-def markup(text: str) -> list[str]:
-    """The kinds of Markdown elements of a text, without adjacent runs of text."""
-    return list(_markup(MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)))
-
-
-def _markup(tokens: list[Any]) -> Iterator[str]:
-    for token in tokens:
-        if token.type not in ("text", "softbreak"):
-            yield token.type
-        yield from _markup(token.children or [])
-
-
-def interpolated(text: str) -> str:
-    """What compose makes of a value; it must name no variable."""
-    assert "$" not in text.replace("$$", "")
-    return text.replace("$$", "$")

@@ -79,7 +79,9 @@ def test_limits_come_from_the_slo() -> None:
 
 
 def test_the_rate_window_spans_four_scrapes() -> None:
-    interval = yaml.safe_load(render("observability/prometheus/prometheus.yml"))["global"]["scrape_interval"]
+    interval = yaml.safe_load(
+        render("observability/prometheus/prometheus.yml.j2", {"job": "a", "path": "/b", "target": "c"})
+    )["global"]["scrape_interval"]
     seconds = {"s": 1, "m": 60}
     window_s, interval_s = (int(t[:-1]) * seconds[t[-1]] for t in (RATE_WINDOW, interval))
     assert window_s >= 4 * interval_s

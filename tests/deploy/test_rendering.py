@@ -87,7 +87,9 @@ def test_plain_text_has_nothing_that_needs_quotes(text: str) -> None:
         plain(text)
 
 
-def test_every_template_is_used_and_explained(make_spec: Callable[..., DeploymentSpec]) -> None:
+def test_every_template_is_used_and_explained(
+    make_spec: Callable[..., DeploymentSpec], make_llm: Callable[..., DeploymentSpec]
+) -> None:
     folder = templates_folder()
     table = (folder / "README.md").read_text(encoding="utf-8")
     rows = [[cell.strip() for cell in row.split("|")[1:3]] for row in table.splitlines() if row.startswith("| `")]
@@ -97,6 +99,7 @@ def test_every_template_is_used_and_explained(make_spec: Callable[..., Deploymen
     assert set(places) == set(explained.values())
     spec = make_spec(gpu=True, requirements=("pillow>=10",))
     written = {*compose_bundle(spec).files, *kubernetes_bundle(replace(spec, target="kubernetes")).files}
+    written |= compose_bundle(make_llm("vllm")).files.keys()
     for name, row in explained.items():
         if places[row] == "the same":
             assert name.removesuffix(".j2") in written

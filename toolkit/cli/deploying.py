@@ -18,15 +18,29 @@ def deploy(
     overlay: Annotated[list[str], typer.Option("--overlay", help="Of Kubernetes; may be repeated.")] = [],
     registry: Annotated[str, typer.Option("--registry", help="Where the images that you build will be.")] = "",
     measured: Annotated[str, typer.Option("--measured", help="A sweep of the target, whose figures count.")] = "",
+    server: Annotated[
+        str,
+        typer.Option(
+            "--server", help="triton; of language models triton-vllm, triton-trtllm, vllm, trtllm-serve, nim."
+        ),
+    ] = "triton",
+    image: Annotated[str, typer.Option("--image", help="In place of the server's pinned one.")] = "",
+    gpu: Annotated[
+        str, typer.Option("--gpu", help="Of the catalogue: bounds what a language model is asked for.")
+    ] = "",
+    tokens: Annotated[int, typer.Option("--tokens", min=0, help="Of its longest sequence; 0: of its context.")] = 0,
     allow_unproven: Annotated[bool, typer.Option("--allow-unproven", help="Also for a run that did not pass.")] = False,
     json: Json = False,
 ) -> None:
     """Generate the deployment bundle of a run."""
     from toolkit.workflow.deploy import Deployment, deploy_run
+    from toolkit.workflow.deploy_llm import LlmWishes
     from toolkit.workflow.runs import run_from_text
 
+    llm = LlmWishes(server=server, image=image, gpu=gpu, tokens=tokens)
     asked = Deployment(
         target=target,
+        llm=llm,
         overlays=tuple(overlay),
         registry=registry,
         allow_unproven=allow_unproven,

@@ -14,9 +14,10 @@ from typing import Any
 from toolkit.deploy.alerts import Alert, alerts_for
 from toolkit.deploy.bundle import Bundle, CopiedFile
 from toolkit.deploy.compose import compose_bundle
-from toolkit.deploy.contents import MODEL_REPOSITORY, READY, figures_mark, kept_folders, lock_json, model_files
+from toolkit.deploy.contents import MODEL_REPOSITORY, figures_mark, kept_folders, lock_json, model_files
 from toolkit.deploy.dashboard import dashboard_json, panels_for
 from toolkit.deploy.rendering import render
+from toolkit.deploy.servers import TRITON
 from toolkit.deploy.smoke import smoke_files
 from toolkit.deploy.spec import DeploymentSpec, default_memory_bytes
 from toolkit.deploy.validate import refuse_unsound, validate_bundle
@@ -112,7 +113,7 @@ def _dashboard(spec: DeploymentSpec) -> str:
 
 
 def _smoke(spec: DeploymentSpec) -> dict[str, str | bytes]:
-    files = smoke_files(spec.model, spec.smoke, ready=READY)
+    files = smoke_files(spec.model, spec.smoke, ready=TRITON.ready)
     return {f"smoke/{spec.slug}/{name}": content for name, content in files.items()}
 
 

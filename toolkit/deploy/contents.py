@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from toolkit.deploy.alerts import alerts_for
 from toolkit.deploy.bundle import CopiedFile, empty_folders, repository_files
-from toolkit.deploy.dashboard import dashboard_json, panels_for
+from toolkit.deploy.dashboard import dashboard_json
+from toolkit.deploy.observed import alerts_of, panels_of
 from toolkit.deploy.rendering import render
+from toolkit.deploy.servers import SERVERS
 from toolkit.deploy.sizing import NOT_MEASURED
 from toolkit.deploy.smoke import smoke_files
 from toolkit.deploy.spec import DeploymentSpec
@@ -24,26 +25,6 @@ PROMETHEUS_IMAGE = "prom/prometheus:v3.5.0"
 GRAFANA_IMAGE = "grafana/grafana:12.3.1"
 
 MODEL_REPOSITORY = "model_repository"
-READY = "/v2/health/ready"
-
-#: `--metrics-config=summary_latencies=true` gives the quantiles that the latency alerts and the dashboard read.
-TRITON_COMMAND = (
-    "tritonserver",
-    "--model-repository=/models",
-    "--model-control-mode=none",
-    "--strict-readiness=true",
-    "--exit-on-error=true",
-    "--disable-auto-complete-config",
-    "--allow-sagemaker=false",
-    "--allow-vertex-ai=false",
-    "--metrics-config=summary_latencies=true",
-)
-
-#: Where every target mounts what `start.py` reads.
-LOCK_PLACE, START_PLACE, MODELS_PLACE = "/bundle/bundle.lock.json", "/bundle/start/start.py", "/models"
-
-#: Triton, started only on the model files of the lock, with the APIs closed that change a running server.
-CHECKED_COMMAND = ("python3", START_PLACE, LOCK_PLACE, MODELS_PLACE, *TRITON_COMMAND)
 
 
 def model_files(spec: DeploymentSpec) -> dict[str, CopiedFile]:
@@ -65,7 +46,7 @@ def kept_folders(spec: DeploymentSpec) -> dict[str, str | bytes]:
 
 def images(spec: DeploymentSpec) -> dict[str, str]:
     """The image of each service, by tag or digest."""
-    return {"triton": spec.image, "prometheus": PROMETHEUS_IMAGE, "grafana": GRAFANA_IMAGE}
+    return {spec.server: spec.image, "prometheus": PROMETHEUS_IMAGE, "grafana": GRAFANA_IMAGE}
 
 
 def lock_json(spec: DeploymentSpec, copies: Mapping[str, CopiedFile]) -> str:
@@ -79,14 +60,16 @@ def lock_json(spec: DeploymentSpec, copies: Mapping[str, CopiedFile]) -> str:
         "run": spec.run_id,
         "target": spec.target,
         "model": spec.model,
+        "server": spec.server,
         "images": images(spec),
         "requirements": spec.requirements,
+        "backends": spec.backends,
         "slo": [_criterion(c) for c in spec.slo.criteria],
         "figures": figures,
         "limits": {"memory_bytes": spec.memory_bytes, "shm_bytes": spec.shm_bytes, "gpu": spec.gpu},
         "files": {path: copied.sha256 for path, copied in sorted(copies.items())},
     }
-    return to_json(lock)
+    return to_json(lock if spec.llm is None else lock | {"llm": to_data(spec.llm)})
 
 
 def _criterion(criterion: Criterion) -> dict[str, Any]:
@@ -102,25 +85,30 @@ def figures_mark(spec: DeploymentSpec) -> str:
 
 def observability_files(spec: DeploymentSpec) -> dict[str, str | bytes]:
     """Prometheus' configuration, rules and rule tests; Grafana's provisioning and dashboard."""
-    alerts = {"alerts": alerts_for(spec.model, spec.slo)}
+    alerts = {"alerts": alerts_of(spec)}
     verbatim = (
-        "observability/prometheus/prometheus.yml",
         "observability/grafana/provisioning/datasources/prometheus.yaml",
         "observability/grafana/provisioning/dashboards/dashboards.yaml",
     )
     return {
         **{path: render(path) for path in verbatim},
+        "observability/prometheus/prometheus.yml": render("observability/prometheus/prometheus.yml.j2", _scraped(spec)),
         "observability/prometheus/rules.yml": render("observability/prometheus/rules.yml.j2", alerts),
         "observability/prometheus/rules_test.yml": render("observability/prometheus/rules_test.yml.j2", alerts),
-        "observability/grafana/dashboards/triton.json": dashboard_json(
-            spec.title, spec.slug, panels_for(spec.model, gpu=spec.gpu)
+        f"observability/grafana/dashboards/{spec.server}.json": dashboard_json(
+            spec.title, spec.slug, panels_of(spec), tag=spec.server
         ),
     }
 
 
+def _scraped(spec: DeploymentSpec) -> dict[str, Any]:
+    server = SERVERS[spec.server]
+    return {"job": server.name, "target": f"{server.name}:{server.port('metrics')}", "path": server.metrics_path}
+
+
 def smoke_test_files(spec: DeploymentSpec) -> dict[str, str | bytes]:
     """The request, the answer that it must get, and the program that compares."""
-    files = smoke_files(spec.model, spec.smoke, ready=READY)
+    files = smoke_files(spec.model, spec.smoke, ready=SERVERS[spec.server].ready)
     return {f"smoke/{name}": content for name, content in files.items()} | {"smoke/smoke.py": render("smoke/smoke.py")}
 
 

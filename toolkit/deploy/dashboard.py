@@ -42,7 +42,7 @@ def panels_for(model: str, *, gpu: bool) -> tuple[Panel, ...]:
     return (_latency(model), *_MODEL_PANELS, *(_GPU_PANELS if gpu else ()))
 
 
-def dashboard_json(title: str, uid: str, panels: tuple[Panel, ...]) -> str:
+def dashboard_json(title: str, uid: str, panels: tuple[Panel, ...], *, tag: str = "triton") -> str:
     """The dashboard as Grafana provisions it; `uid` has at most 40 characters."""
     dashboard = {
         "uid": uid[:40],
@@ -51,7 +51,7 @@ def dashboard_json(title: str, uid: str, panels: tuple[Panel, ...]) -> str:
         "editable": False,
         "refresh": "15s",
         "time": {"from": "now-1h", "to": "now"},
-        "tags": ["triton"],
+        "tags": [tag],
         "panels": [_panel(panel, number) for number, panel in enumerate(panels)],
     }
     return to_json(dashboard)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from toolkit import __version__
 from toolkit.deploy.bundle import checked_path
+from toolkit.deploy.server import Llm
 from toolkit.deploy.sizing import Sizing
 from toolkit.deploy.smoke import SmokeGeneration, SmokeRequest
 from toolkit.errors import ConfigurationError, UsageError
@@ -82,6 +83,7 @@ class DeploymentSpec:
     `figures` is None where nothing was chosen. `memory_bytes` is the container's limit and includes `shm_bytes`; `cpus`
     are the cores that it had when it was measured. `registry` is where the images that the customer builds will be.
     `overlays` are those of the Kubernetes targets. `load` is the one that was chosen, None where none was.
+    `server` is one of servers.py, and `llm` what a GPU server of language models is given for what was measured.
     `requirements` and `backends` are what the image lacks: Python packages, and folders of serve/backends.
     """
 
@@ -100,6 +102,8 @@ class DeploymentSpec:
     requirements: tuple[str, ...] = ()
     backends: tuple[str, ...] = ()
     image: str = TRITON_IMAGE
+    server: str = "triton"
+    llm: Llm | None = None
     cpus: float = 2.0
     sizing: Sizing = field(default_factory=Sizing)
     load: Load | None = None
@@ -125,10 +129,8 @@ class DeploymentSpec:
 
     @property
     def slug(self) -> str:
-        """`name` reduced to a-z, 0-9 and '-', 48 characters at most; a digest keeps lossy reductions apart."""
-        wanted = self.name.lower().replace("_", "-")
-        slug = re.sub(r"[^a-z0-9]+", "-", wanted).strip("-")[:40].rstrip("-")
-        return slug if slug == wanted else f"{slug or 'poc'}-{hashlib.sha256(self.name.encode()).hexdigest()[:7]}"
+        """`name` as `slug_of` has it."""
+        return slug_of(self.name)
 
     @property
     def has_recipe(self) -> bool:
@@ -140,6 +142,13 @@ class DeploymentSpec:
         """Whether the figures come from the deployed image on the same kind of device."""
         device = "GPU" if self.gpu else "CPU"
         return self.figures is not None and (self.figures.server, self.figures.device) == (self.image, device)
+
+
+def slug_of(name: str) -> str:
+    """A name reduced to a-z, 0-9 and '-', 48 characters at most; a digest keeps lossy reductions apart."""
+    wanted = name.lower().replace("_", "-")
+    slug = re.sub(r"[^a-z0-9]+", "-", wanted).strip("-")[:40].rstrip("-")
+    return slug if slug == wanted else f"{slug or 'poc'}-{hashlib.sha256(name.encode()).hexdigest()[:7]}"
 
 
 def default_memory_bytes(model_bytes: int, shm_bytes: int = 1024 * MIB) -> int:
@@ -175,7 +184,7 @@ def _check_names(spec: DeploymentSpec) -> None:
     for entry in spec.entries:
         if "/" in checked_path(entry) or not (spec.repository / entry).is_dir():
             raise UsageError(f"{spec.repository} has no entry {entry!r}", mend="toolkit repo list shows its entries")
-    if spec.model not in spec.entries:
+    if spec.model not in spec.entries and (spec.entries or spec.llm is None):
         raise UsageError(f"the measured model {spec.model!r} is not among the entries {', '.join(spec.entries)}")
 
 

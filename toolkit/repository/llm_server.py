@@ -81,9 +81,14 @@ def add_llm_server_entry(
     name: str,
     model_path: str = "",
     tensor_parallel_size: int = 1,
+    tokens: int | None = None,
+    sequences: int | None = None,
     replace: bool = False,
 ) -> RepositoryEntry:
     """Add an entry that serves `source` with `server`; `model_path` is its folder as the server sees it.
+
+    `tokens` are of the longest sequence, the model's context where None; `sequences` as many as run at once, the
+    engine's own default where None.
 
     Raises RepositoryError for a source that is no language model and, as for every entry, for one that exists.
     """
@@ -93,15 +98,17 @@ def add_llm_server_entry(
             mend=f"toolkit repo add FOLDER --server {server}",
         )
     path = model_path or f"/opt/models/{name}"
-    context = read_config(source.path).get("max_position_embeddings")
+    context = tokens or read_config(source.path).get("max_position_embeddings")
     described = Provenance(
         kind="source", source=source.path.name, artifact_sha256=source.sha256, source_sha256=source.sha256
     )
     with building(repository, name, replace=replace, version=1) as version:
         if server == "triton-vllm":
-            write_text(version / VLLM_FILE, json.dumps(_vllm(path, context, tensor_parallel_size), indent=2) + "\n")
+            write_text(
+                version / VLLM_FILE, json.dumps(_vllm(path, context, tensor_parallel_size, sequences), indent=2) + "\n"
+            )
         else:
-            arguments = _trtllm(path, context, tensor_parallel_size)
+            arguments = _trtllm(path, context, tensor_parallel_size, sequences)
             write_text(version / TRTLLM_FILE, yaml.safe_dump(arguments, sort_keys=False))
             copy_file(_SHIM, version / "model.py")
         write_text(version.parent / "README.md", _readme(name, source, server, path))
@@ -132,9 +139,10 @@ def _readme(name: str, source: Source, server: LlmServer, path: str) -> str:
     )
 
 
-def _vllm(path: str, context: Any, tensor_parallel_size: int) -> dict[str, Any]:
+def _vllm(path: str, context: Any, tensor_parallel_size: int, sequences: int | None) -> dict[str, Any]:
     """Arguments of vLLM's AsyncEngineArgs."""
     length = {"max_model_len": context} if isinstance(context, int) else {}
+    length |= {} if sequences is None else {"max_num_seqs": sequences}
     return {
         "model": path,
         "dtype": "auto",
@@ -146,9 +154,10 @@ def _vllm(path: str, context: Any, tensor_parallel_size: int) -> dict[str, Any]:
     }
 
 
-def _trtllm(path: str, context: Any, tensor_parallel_size: int) -> dict[str, Any]:
+def _trtllm(path: str, context: Any, tensor_parallel_size: int, sequences: int | None) -> dict[str, Any]:
     """Arguments of tensorrt_llm.LLM, and what Triton is to make of the model."""
     length = {"max_seq_len": context} if isinstance(context, int) else {}
+    length |= {} if sequences is None else {"max_batch_size": sequences}
     return {
         "model": path,
         "backend": "pytorch",

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import shutil
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
-from urllib.parse import quote
 
 from toolkit.artifact import read_artifact
 from toolkit.deploy.bundle import Bundle, write_bundle
 from toolkit.deploy.compose import compose_bundle
 from toolkit.deploy.kubernetes import has_gpu, kubernetes_bundle
+from toolkit.deploy.servers import TRITON, server_named
 from toolkit.deploy.sizing import Sizing
 from toolkit.deploy.smoke import SmokeGeneration, SmokeRequest
 from toolkit.deploy.spec import (
@@ -34,9 +35,9 @@ from toolkit.records import files_below, read_json, writing
 from toolkit.repository.entry import RepositoryEntry, read_entries
 from toolkit.repository.model_config import config_data
 from toolkit.serve.backend_directory import OURS
-from toolkit.serve.generation import Sampling, generation_request, input_names
 from toolkit.tune.decision import Decision
 from toolkit.workflow.deploy_figures import figures_of, figures_of_target
+from toolkit.workflow.deploy_llm import LlmWishes, generation, with_llm_server
 from toolkit.workflow.report import DECISION
 from toolkit.workflow.requests import first_question
 from toolkit.workflow.runs import RESOLVED, read_manifest, repository_of
@@ -46,8 +47,6 @@ SMOKE_TOLERANCE = Tolerance(absolute=1e-3, relative=1e-2)
 #: So far apart are the two best logits of a token that rounding on another machine does not exchange them, by the
 #: precision of the entry; of the others no token is certain, since their weights are not the original's.
 CERTAIN_LOGITS = {"fp32": 1e-2}
-#: Tokens that are asked for where none is certain.
-ANY_TOKENS = 16
 
 
 #: What makes the bundle of each target.
@@ -66,6 +65,7 @@ class Deployment:
     """
 
     target: str = "compose"
+    llm: LlmWishes = field(default_factory=LlmWishes)
     overlays: tuple[str, ...] = ()
     registry: str = ""
     allow_unproven: bool = False
@@ -84,16 +84,27 @@ def deploy_run(
     asked = asked or Deployment()
     if asked.target not in BUNDLES:
         raise UsageError(f"--target {asked.target} is not known", mend=f"use one of: {', '.join(BUNDLES)}")
-    bundle = BUNDLES[asked.target](deployment_spec(run, asked))
-    if replace:
-        with writing(output):
-            shutil.rmtree(output, ignore_errors=True)
-    write_bundle(bundle, output)
+    with tempfile.TemporaryDirectory() as work:
+        spec = deployment_spec(run, asked)
+        if asked.llm.server != TRITON.name:
+            poc = read_resolved(run / RESOLVED, spec.name)
+            spec = with_llm_server(spec, asked.llm, poc, run, Path(work))
+        bundle = BUNDLES[asked.target](spec)
+        if replace:
+            with writing(output):
+                shutil.rmtree(output, ignore_errors=True)
+        write_bundle(bundle, output)
     return validate_folder(output)
 
 
 def deployment_spec(run: Path, asked: Deployment) -> DeploymentSpec:
     """What is deployed: the chosen configuration of a run, or its base configuration where nothing was chosen."""
+    server_named(asked.llm.server, asked.llm.image)
+    if asked.target != "compose" and asked.llm.server != TRITON.name:
+        raise UsageError(
+            f"--target {asked.target} serves Triton's repositories, and --server {asked.llm.server} is another server",
+            mend="--target compose",
+        )
     manifest = read_manifest(run)
     decision = read_json(run / DECISION, Decision)
     if decision.outcome != "PASS" and not asked.allow_unproven:
@@ -129,6 +140,7 @@ def deployment_spec(run: Path, asked: Deployment) -> DeploymentSpec:
         registry=asked.registry or NO_REGISTRY,
         overlays=asked.overlays,
         target=cast(Target, asked.target),
+        image=asked.llm.image if asked.llm.image and asked.llm.server == TRITON.name else TRITON.image,
     )
 
 
@@ -149,9 +161,6 @@ def _smoke(run: Path, poc: Poc, entry: RepositoryEntry) -> SmokeRequest | SmokeG
     if (asking := poc.family.asking) is not None:
         artifact = run / "artifacts" / poc.model
         answer = asking.certain(artifact, CERTAIN_LOGITS.get(read_artifact(artifact).precision, math.inf))
-        sampling = Sampling(max_tokens=len(answer.token_ids) or ANY_TOKENS)
-        request = generation_request(answer.prompt, sampling, input_names(config_data(entry.config)), details=True)
-        path = f"/v2/models/{quote(entry.name, safe='')}/generate_stream"
-        return SmokeGeneration(path=path, request=request, token_ids=answer.token_ids, text=answer.text)
+        return generation(entry.name, config_data(entry.config), answer)
     inputs, expected = first_question(poc, run)
     return SmokeRequest(inputs=inputs, expected=expected, tolerance=SMOKE_TOLERANCE)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from toolkit.deploy.metrics import METRICS
 from toolkit.deploy.validate.documents import Object
 from toolkit.deploy.validate.expressions import check_object_metrics, object_expressions
 
@@ -36,10 +37,10 @@ def made(kind: str, **fields: Any) -> Object:
 )
 def test_the_expressions_of_each_kind(subject: Object, expressions: list[str]) -> None:
     assert list(object_expressions(subject)) == expressions
-    check_object_metrics(subject)
+    check_object_metrics(subject, METRICS)
 
 
 def test_a_metric_that_does_not_exist_is_named() -> None:
     rules = {"groups": [{"rules": [{"expr": "nv_inference_load_ratio_bucket > 1"}]}]}
     with pytest.raises(ValueError, match="nv_inference_load_ratio_bucket is not a metric"):
-        check_object_metrics(made("PrometheusRule", spec=rules))
+        check_object_metrics(made("PrometheusRule", spec=rules), METRICS)

@@ -6,13 +6,14 @@ from itertools import starmap
 
 import pytest
 
+from toolkit.deploy.metrics import METRICS
 from toolkit.deploy.validate.parsers import parse_all
 
 BASE = "ARG I=nvcr.io/nvidia/tritonserver:26.09-py3\n"
 
 
 def failures(path: str, text: str) -> dict[str, str]:
-    return {f.tool: f.reason for f in parse_all({path: text}) if f.outcome == "failed"}
+    return {f.tool: f.reason for f in parse_all({path: text}, METRICS) if f.outcome == "failed"}
 
 
 @pytest.mark.parametrize(

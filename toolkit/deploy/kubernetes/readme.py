@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from toolkit.deploy.alerts import is_alerted
-from toolkit.deploy.compose import figure_rows
 from toolkit.deploy.kubernetes.overlays import OVERLAYS, Overlay, components_of, exclusions
 from toolkit.deploy.kubernetes.values import PodValues
+from toolkit.deploy.observed import is_watched_in
+from toolkit.deploy.readme import figure_rows
 from toolkit.deploy.rendering import render
 from toolkit.deploy.sizing import Setting
 from toolkit.deploy.spec import MIB, DeploymentSpec
@@ -35,7 +35,7 @@ def readme(spec: DeploymentSpec, pod: PodValues, chosen: tuple[Overlay, ...]) ->
         "components": components_of(chosen),
         "fetches": not {"s3", "gs", "on-prem-pvc"} & {overlay.name for overlay in chosen},
         "criteria": tuple(map(target_text, spec.slo.criteria)),
-        "not_alerted": tuple(target_text(c) for c in spec.slo.criteria if not is_alerted(c)),
+        "not_alerted": tuple(target_text(c) for c in spec.slo.criteria if not is_watched_in(spec, c)),
         "figures": () if spec.figures is None else figure_rows(spec.figures),
         "measured": spec.is_measured_on_target,
         "sizes": _sizes(pod),

@@ -11,7 +11,8 @@ import math
 import re
 from dataclasses import dataclass
 
-from toolkit.deploy.contents import CHECKED_COMMAND, MODELS_PLACE, figures_mark
+from toolkit.deploy.command import CHECKED_COMMAND, MODELS_PLACE
+from toolkit.deploy.contents import figures_mark
 from toolkit.deploy.kubernetes.jobs import CONFIG_MAP_BYTES, Jobs, jobs_of
 from toolkit.deploy.kubernetes.watch import Watch, watch_of
 from toolkit.deploy.sizing import Settings, settings_of

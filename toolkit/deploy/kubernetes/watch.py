@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolkit.deploy.alerts import Alert, alerts_for
-from toolkit.deploy.dashboard import dashboard_json, panels_for
+from toolkit.deploy.alerts import Alert
+from toolkit.deploy.dashboard import dashboard_json
 from toolkit.deploy.metrics import QUEUE, promql_text, queue_per_request
+from toolkit.deploy.observed import alerts_of, panels_of
 from toolkit.deploy.spec import DeploymentSpec
 
 
@@ -27,8 +28,8 @@ class Watch:
 def watch_of(spec: DeploymentSpec, namespace: str) -> Watch:
     """What watches a deployment in `namespace`."""
     return Watch(
-        alerts=alerts_for(spec.model, spec.slo),
-        dashboard=dashboard_json(spec.title, spec.slug, panels_for(spec.model, gpu=spec.gpu)),
+        alerts=alerts_of(spec),
+        dashboard=dashboard_json(spec.title, spec.slug, panels_of(spec)),
         adapter_series=f'{QUEUE}{{namespace!="",pod!=""}}',
         adapter_query=queue_per_request(spec.model, "<<.LabelMatchers>>", " by (<<.GroupBy>>)"),
         keda_query=queue_per_request(spec.model, f"namespace={promql_text(namespace)}"),

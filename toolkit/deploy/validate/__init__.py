@@ -15,7 +15,7 @@ from toolkit.deploy.validate import kubernetes
 from toolkit.deploy.validate.checkov import run_checkov
 from toolkit.deploy.validate.crds import check_operator_object
 from toolkit.deploy.validate.documents import Object, kubernetes_objects
-from toolkit.deploy.validate.expressions import check_object_metrics
+from toolkit.deploy.validate.expressions import check_object_metrics, metrics_of_lock
 from toolkit.deploy.validate.finding import Finding, is_failed, judged, refuse_unsound
 from toolkit.deploy.validate.kustomize import compare_renderings
 from toolkit.deploy.validate.parsers import is_read, parse_all
@@ -53,12 +53,13 @@ def _judge(contents: Mapping[str, str | bytes]) -> Iterator[Finding]:
             texts[path] = content.decode() if isinstance(content, bytes) else content
         except UnicodeDecodeError as err:
             yield Finding(tool="UTF-8", file=path, outcome="failed", reason=str(err))
-    yield from parse_all(texts)
+    documented = metrics_of_lock(texts.get("bundle.lock.json", ""))
+    yield from parse_all(texts, documented)
     for subject in kubernetes_objects(texts):
-        yield from _judge_object(subject)
+        yield from _judge_object(subject, documented)
 
 
-def _judge_object(subject: Object) -> Iterator[Finding]:
+def _judge_object(subject: Object, documented: frozenset[str]) -> Iterator[Finding]:
     of = partial(judged, file=subject.file, document=subject.name)
     tool, check = (
         (_CORE, kubernetes.check_core_object)
@@ -71,4 +72,4 @@ def _judge_object(subject: Object) -> Iterator[Finding]:
         absent = "kubernetes-validate is not installed: pip install 'poc-toolkit[validate]'"
         yield Finding(tool=tool, file=subject.file, document=subject.name, outcome="skipped", reason=absent)
     yield of("Kubernetes names and references", check=partial(check_object, subject))
-    yield of("known metrics", check=partial(check_object_metrics, subject))
+    yield of("known metrics", check=partial(check_object_metrics, subject, documented))

@@ -1,6 +1,6 @@
 """The PromQL that a bundle holds: in dashboards, rules, and what scales on a metric.
 
-In: parsed files. Out: expressions. This module does not know which metrics exist.
+In: parsed files. Out: expressions. Which metrics exist is the server's to document.
 """
 
 from __future__ import annotations
@@ -9,31 +9,41 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from toolkit.deploy.metrics import METRICS, metric_names
+from toolkit.deploy.metrics import metric_names
+from toolkit.deploy.observed import documented_metrics
 from toolkit.deploy.validate.documents import Object, yaml_documents
 
 
-def check_dashboard(text: str) -> None:
-    """Raise ValueError for a Grafana dashboard that asks for a metric that no server of ours has."""
-    check_metrics(dashboard_expressions(text))
+def check_dashboard(text: str, documented: frozenset[str]) -> None:
+    """Raise ValueError for a Grafana dashboard that asks for a metric that the server does not document."""
+    check_metrics(dashboard_expressions(text), documented)
 
 
-def check_rules(text: str) -> None:
-    """Raise ValueError for a Prometheus rule file that asks for a metric that no server of ours has."""
+def check_rules(text: str, documented: frozenset[str]) -> None:
+    """Raise ValueError for a Prometheus rule file that asks for a metric that the server does not document."""
     for document in yaml_documents(text):
-        check_metrics(rule_expressions(document))
+        check_metrics(rule_expressions(document), documented)
 
 
-def check_object_metrics(subject: Object) -> None:
-    """Raise ValueError for an object that scales, alerts or draws by a metric that no server of ours has."""
-    check_metrics(object_expressions(subject))
+def check_object_metrics(subject: Object, documented: frozenset[str]) -> None:
+    """Raise ValueError for an object that scales, alerts or draws by a metric that the server does not document."""
+    check_metrics(object_expressions(subject), documented)
 
 
-def check_metrics(expressions: Iterator[str]) -> None:
-    """Raise ValueError for an expression with a metric that is not in METRICS."""
+def check_metrics(expressions: Iterator[str], documented: frozenset[str]) -> None:
+    """Raise ValueError for an expression with a metric that is not documented."""
     for expression in expressions:
-        if unknown := metric_names(expression) - METRICS:
-            raise ValueError(f"{min(unknown)} is not a metric that Triton has; in: {expression}")
+        if unknown := metric_names(expression) - documented:
+            raise ValueError(f"{min(unknown)} is not a metric that the server has; in: {expression}")
+
+
+def metrics_of_lock(lock: str) -> frozenset[str]:
+    """The metrics that the server of a bundle documents, by the text of its bundle.lock.json; Triton's without one."""
+    try:
+        said = json.loads(lock)
+        return documented_metrics(str(said.get("server", "")), [str(name) for name in said.get("backends", ())])
+    except (ValueError, AttributeError, TypeError):  # that it is no lock is another check's to say
+        return documented_metrics("", ())
 
 
 def dashboard_expressions(text: str) -> Iterator[str]:

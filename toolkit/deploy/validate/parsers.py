@@ -45,22 +45,22 @@ def is_read(path: str) -> bool:
     return not path.endswith(".bin")
 
 
-def parse_all(texts: Mapping[str, str]) -> Iterator[Finding]:
-    """What each parser says about each file."""
+def parse_all(texts: Mapping[str, str], documented: frozenset[str]) -> Iterator[Finding]:
+    """What each parser says about each file. `documented` are the metrics that there are."""
     for path, text in texts.items():
-        for tool, check in _checks(path):
+        for tool, check in _checks(path, documented):
             yield judged(tool, path, partial(check, text))
         if path.endswith((".tf", ".tfvars")) and not _has_hcl():
             absent = "python-hcl2 is not installed: pip install 'poc-toolkit[validate]'"
             yield Finding(tool="HCL", file=path, outcome="skipped", reason=absent)
 
 
-def _checks(path: str) -> Iterator[tuple[str, Check]]:
+def _checks(path: str, documented: frozenset[str]) -> Iterator[tuple[str, Check]]:
     name = PurePosixPath(path).name
     if path.startswith("observability/grafana/dashboards/"):
-        yield "known metrics", check_dashboard
+        yield "known metrics", partial(check_dashboard, documented=documented)
     if path == "observability/prometheus/rules.yml":
-        yield "known metrics", check_rules
+        yield "known metrics", partial(check_rules, documented=documented)
     yield from ((tool, check) for tool, is_for, check in _PARSERS if is_for(name))
     yield "no secret", _check_no_secret
 
