@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from toolkit.report.bars import with_room
 from toolkit.report.charts import PALETTE, altair_module, finished
 from toolkit.tune.tuned import Standing, Tuned
 from toolkit.tune.words import rate_text
@@ -17,14 +18,15 @@ def race_chart(found: Tuned, *, width: int = 720) -> Any:
     alt = altair_module()
     racing = _racing(found)
     best = found.decision.candidate or (racing[0].candidate if racing else "")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"name": s.candidate, "rate": s.rate_per_s, "low": s.low, "high": s.high, "leads": s.candidate == best}
         | {"text": rate_text(s.rate_per_s or 0.0)}
         for s in racing
     ]
     names = [row["name"] for row in rows]
     y = alt.Y("name:N", title=None, sort=names, axis=alt.Axis(grid=False, labelLimit=width // 2))
-    x = alt.X("rate:Q", title="Requests/s within the SLO", scale=alt.Scale(zero=True), axis=alt.Axis(grid=True))
+    scale = with_room(alt, [row["high"] for row in rows])
+    x = alt.X("rate:Q", title="Requests/s within the SLO", scale=scale, axis=alt.Axis(grid=True))
     base = alt.Chart(alt.Data(values=rows)).encode(y=y)
     colour = alt.condition("datum.leads", alt.value(PALETTE[2]), alt.value(PALETTE[5]))
     layers = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from toolkit.report.bars import with_room
 from toolkit.report.charts import PALETTE, altair_module, finished
 from toolkit.size.plan import CapacityPlan
 from toolkit.tune.words import rate_text
@@ -22,7 +23,8 @@ def sizing_chart(plan: CapacityPlan, *, width: int = 720) -> Any:
     colours = alt.Scale(domain=names, range=[PALETTE[2], PALETTE[0], PALETTE[1]])
     y = alt.Y("what:N", title=None, sort=names, axis=alt.Axis(grid=False, minExtent=190, labelLimit=220))
     base = alt.Chart(alt.Data(values=rows)).encode(y=y)
-    x = alt.X("rate:Q", title="Requests/s of one replica", scale=alt.Scale(zero=True), axis=alt.Axis(grid=True))
+    scale = with_room(alt, [row["high"] for row in rows])
+    x = alt.X("rate:Q", title="Requests/s of one replica", scale=scale, axis=alt.Axis(grid=True))
     layers = [
         base.mark_bar(height={"band": 0.5}).encode(x=x, color=alt.Color("what:N", scale=colours, legend=None)),
         base.mark_rule(strokeWidth=2, color="currentColor").encode(x="low:Q", x2="high:Q"),
