@@ -148,6 +148,17 @@ def test_nothing_is_left_of_a_verification_that_is_ended(
 
 
 @pytest.mark.docker
+def test_a_server_that_dies_under_load_is_server_trouble(bundle: Path, tmp_path: Path) -> None:
+    process = start("bundle", "verify", bundle, "--duration", "1m", cwd=tmp_path)
+    assert wait_until(lambda: "requests/s for 60 s" in (tmp_path / "err").read_text(), 60)
+    (name,) = [n for n in our_containers(engine()) if f"poc-verify-{process.pid}-" in n and "triton" in n]
+    subprocess.run(("docker", "kill", name), check=True, capture_output=True)
+    assert process.wait(60) == 4
+    assert "is gone after" in (tmp_path / "err").read_text()
+    assert left() == []
+
+
+@pytest.mark.docker
 @pytest.mark.slow
 def test_the_vision_poc_is_verified(tmp_path: Path) -> None:
     need_docker()

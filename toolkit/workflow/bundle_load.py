@@ -13,6 +13,7 @@ from typing import Any
 
 from toolkit.deploy.lock import BundleLock
 from toolkit.deploy.spec import Figures
+from toolkit.errors import ServerTrouble
 from toolkit.load.certify.store import certificate_here
 from toolkit.load.connection import WireProtocol
 from toolkit.load.measurement import Measurement
@@ -78,12 +79,19 @@ def smoke_request(bundle: Path, model: str) -> tuple[bytes, WireProtocol]:
 
 
 def slo_test(bundle: Path, lock: BundleLock, endpoint: Endpoint, rate: Rate, duration_s: float) -> SloTest:
-    """Drive the load and judge it. Raises what `measure_point` raises."""
+    """Drive the load and judge it. Raises ServerTrouble when the server is gone, KeyboardInterrupt after Ctrl-C."""
     request, protocol = smoke_request(bundle, lock.model)
     load = RequestRate(rate_per_s=rate.per_s, duration_s=duration_s, warmup_s=min(2.0, duration_s / 4))
     measurement, records = measure_point(
         endpoint, lock.model, (lock.model,), (request,), load, protocol=protocol, certificate=certificate_here()
     )
+    if records.ended == "interrupted":
+        raise KeyboardInterrupt
+    if records.ended != "complete":
+        raise ServerTrouble(
+            f"the server at {endpoint.http} is gone after {len(records.status)} requests of the SLO test",
+            mend="give it more memory in compose/docker-compose.yaml, or ask for less: --rate",
+        )
     verdicts = judge(lock.slo, measurement, records)
     return SloTest(
         rate_per_s=rate.per_s,

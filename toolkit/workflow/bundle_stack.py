@@ -49,7 +49,6 @@ class Stack:
     client: DockerClient
     project: Project
     serving: str
-    began: float
 
     def container(self, service: str) -> Container | None:
         """The container of a service with its state as it is now; None where there is none."""
@@ -96,7 +95,7 @@ def stack_of(client: DockerClient, bundle: Path, images: Mapping[str, str], *, g
             files = ("docker-compose.yaml", *(("docker-compose.gpu.yaml",) if gpu else ()), f"{work}/ours.yaml")
             variables = {"BIND_ADDRESS": HOST} | _free_ports(folder / "docker-compose.yaml")
             project = Project(program=compose_program(), folder=folder, files=files, name=name, variables=variables)
-            yield Stack(client=client, project=project, serving=serving_service(described), began=time.monotonic())
+            yield Stack(client=client, project=project, serving=serving_service(described))
     finally:
         guard.release()
 

@@ -152,7 +152,7 @@ def _tested(
 def _judged(test: SloTest | None, lock: BundleLock, environment: Environment, image: str) -> Iterator[Check]:
     if test is None:
         text = "the run chose nothing, so no rate is recommended; give one with --rate"
-        yield Check(name="SLO", outcome="skipped", text=text)
+        yield Check(name="SLO", outcome="undecided", text=text)
         return
     yield check_slo(test)
     if lock.figures is not None:
