@@ -185,6 +185,9 @@ def test_what_is_no_compose_bundle_is_refused(tmp_path: Path) -> None:
     write_lock(tmp_path, target="kubernetes")
     done = toolkit("bundle", "verify", tmp_path, cwd=tmp_path)
     assert (done.returncode, "--target compose" in done.stderr) == (2, True)
+    write_lock(tmp_path, target="compose")
+    done = toolkit("bundle", "verify", tmp_path, "--rate", "-5", cwd=tmp_path)
+    assert (done.returncode, "-5 requests/s is not a rate" in done.stderr) == (2, True)
     (tmp_path / "bundle.lock.json").write_text("{}")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         read_lock(tmp_path)

@@ -7,13 +7,14 @@ figures. It starts nothing. The load is one request, sent again and again: the b
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from toolkit.deploy.lock import BundleLock
 from toolkit.deploy.spec import Figures
-from toolkit.errors import ServerTrouble
+from toolkit.errors import ServerTrouble, UsageError
 from toolkit.load.certify.store import certificate_here
 from toolkit.load.connection import WireProtocol
 from toolkit.load.measurement import Measurement
@@ -44,10 +45,14 @@ class SloTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """A rate to test at, requests per second, and where it comes from."""
+    """A rate to test at, requests per second, and where it comes from. Raises UsageError for one that is none."""
 
     per_s: float
     source: str
+
+    def __post_init__(self) -> None:
+        if not 0 < self.per_s < math.inf:
+            raise UsageError(f"{self.per_s:g} requests/s is not a rate", mend="give one above 0: --rate 100")
 
 
 def recommended_rate(lock: BundleLock) -> Rate | None:

@@ -76,11 +76,11 @@ def verify_bundle(folder: Path, options: VerifyOptions, progress: Progress) -> V
     EnvironmentProblem for what this machine lacks, ServerTrouble for a service that does not come up.
     """
     lock = _compose_lock(folder)
+    rate = _rate(lock, options)
     program, client = compose_program(), connect()
     started = datetime.now(UTC).isoformat(timespec="seconds")
     environment = environment_here()
     images = choose_images(client, folder, lock, options.image)
-    rate = _rate(lock, options)
     gpu = lock.gpu and bool(environment.gpus)
     with stack_of(client, folder, images.used, gpu=gpu) as stack:
         checks = list(_came_up(stack, folder, images, options, progress))
