@@ -100,6 +100,7 @@ def test_every_template_is_used_and_explained(
     spec = make_spec(gpu=True, requirements=("pillow>=10",))
     written = {*compose_bundle(spec).files, *kubernetes_bundle(replace(spec, target="kubernetes")).files}
     written |= compose_bundle(make_llm("vllm")).files.keys()
+    written |= kubernetes_bundle(make_llm("vllm", target="kubernetes")).files.keys()
     for name, row in explained.items():
         if places[row] == "the same":
             assert name.removesuffix(".j2") in written

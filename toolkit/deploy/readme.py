@@ -22,10 +22,10 @@ def readme(spec: DeploymentSpec) -> str:
     """The text of README.md."""
     if spec.llm is None:
         return render("compose/README.md.j2", _values(spec) | {"recipe": spec.has_recipe})
-    return render("compose/README-llm.md.j2", _values(spec) | _llm_values(spec, spec.llm))
+    return render("compose/README-llm.md.j2", _values(spec) | llm_values(spec, spec.llm))
 
 
-def _llm_values(spec: DeploymentSpec, llm: Llm) -> dict[str, Any]:
+def llm_values(spec: DeploymentSpec, llm: Llm) -> dict[str, Any]:
     """What a language model's server needs said besides; `model` is what clients call it."""
     server = SERVERS[spec.server]
     return {

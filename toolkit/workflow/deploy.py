@@ -100,10 +100,10 @@ def deploy_run(
 def deployment_spec(run: Path, asked: Deployment) -> DeploymentSpec:
     """What is deployed: the chosen configuration of a run, or its base configuration where nothing was chosen."""
     server_named(asked.llm.server, asked.llm.image)
-    if asked.target != "compose" and asked.llm.server != TRITON.name:
+    if asked.target == "kserve" and asked.llm.server != TRITON.name:
         raise UsageError(
-            f"--target {asked.target} serves Triton's repositories, and --server {asked.llm.server} is another server",
-            mend="--target compose",
+            f"--target kserve serves Triton's repositories, and --server {asked.llm.server} is another server",
+            mend="--target kubernetes, or compose",
         )
     manifest = read_manifest(run)
     decision = read_json(run / DECISION, Decision)

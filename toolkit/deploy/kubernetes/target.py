@@ -17,6 +17,7 @@ from toolkit.deploy.contents import (
     start_files,
 )
 from toolkit.deploy.kubernetes.kustomize import Files, manifest, rendered
+from toolkit.deploy.kubernetes.llm import llm_bundle
 from toolkit.deploy.kubernetes.overlays import OVERLAYS, Overlay, components_of, overlays_from
 from toolkit.deploy.kubernetes.readme import CHOSEN, README, readme
 from toolkit.deploy.kubernetes.terraform import terraform_files
@@ -33,6 +34,8 @@ def kubernetes_bundle(spec: DeploymentSpec) -> Bundle:
     copied, UsageError for overlays that exclude each other, ConfigurationError for a template that cannot be filled or
     yields what its reader would refuse.
     """
+    if spec.llm is not None:
+        return llm_bundle(spec, spec.llm)
     models, start = model_files(spec), start_files()
     copies = {**models, **backend_files(spec)}
     lock = lock_json(spec, copies)
