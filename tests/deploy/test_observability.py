@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from toolkit.deploy import DeploymentSpec, compose_bundle, write_bundle
-from toolkit.deploy.alerts import SUMMARY_QUANTILES, alerts_for
+from toolkit.deploy.alerts import alerts_for
+from toolkit.deploy.burn import SUMMARY_QUANTILES
 from toolkit.deploy.dashboard import panels_for
 from toolkit.deploy.metrics import METRICS, RATE_WINDOW, metric_names, promql_text
 from toolkit.deploy.rendering import render
@@ -37,7 +38,7 @@ def test_metric_names_are_read_out_of_promql(expression: str, names: set[str]) -
 
 def test_every_metric_of_every_panel_and_alert_exists() -> None:
     slo = Slo(criteria=tuple(Criterion(metric="latency", statistic=s, limit=1.0) for s in SUMMARY_QUANTILES))
-    alerts = [a.expression for a in alerts_for("m", slo)]
+    alerts = [a.expression for a in alerts_for("m", slo, gpu=True)]
     panels = [q.expression for p in panels_for("m", gpu=True) for q in p.queries]
     for expression in (*alerts, *panels):
         assert metric_names(expression)
@@ -76,6 +77,42 @@ def test_limits_come_from_the_slo() -> None:
     assert expressions["TritonQueueGrowing"].endswith("> 5000")
     assert expressions["TritonErrors"].endswith("> 0.001")
     assert not any(a.name.startswith("TritonLatency") for a in alerts_for("m", NO_SLO))
+
+
+def test_a_budget_burns_over_two_windows_and_never_more_than_all_requests() -> None:
+    for limit, fast, slow in ((0.001, "0.0144", "0.006"), (0.5, "0.9", "0.9")):
+        slo = Slo(criteria=(Criterion(metric="errors", statistic="rate", limit=limit),))
+        expressions = {a.name: a.expression for a in alerts_for("m", slo)}
+        for name, share, windows in (("Fast", fast, ("5m", "1h")), ("Slow", slow, ("30m", "6h"))):
+            expression = expressions[f"TritonErrorBudgetBurn{name}"]
+            assert expression.count(f"> {share}") == 2
+            assert set(re.findall(r"\[(\w+)\]", expression)) == set(windows)
+
+
+def test_gpu_memory_is_watched_only_where_there_is_a_gpu() -> None:
+    assert {a.name for a in alerts_for("m", NO_SLO, gpu=True)} - {a.name for a in alerts_for("m", NO_SLO)} == {
+        "TritonGpuMemoryFull"
+    }
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: apt-get install prometheus")
+def test_every_alert_fires_when_it_must_and_is_quiet_when_it_must(
+    make_spec: Callable[..., DeploymentSpec], tmp_path: Path
+) -> None:
+    write_bundle(compose_bundle(make_spec(gpu=True)), tmp_path / "bundle")
+    folder = tmp_path / "bundle" / "observability" / "prometheus"
+    command = ["promtool", "test", "rules", "rules_test.yml"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    tested = {
+        rule["alertname"]
+        for t in yaml.safe_load((folder / "rules_test.yml").read_text())["tests"]
+        for rule in t["alert_rule_test"]
+    }
+    assert "TritonGpuMemoryFull" in tested and "TritonLatencyP99Burn" in tested
+    assert tested == {
+        r["alert"] for g in yaml.safe_load((folder / "rules.yml").read_text())["groups"] for r in g["rules"]
+    }
 
 
 def test_the_rate_window_spans_four_scrapes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from tiny_poc import processes_of, start, toolkit, wait_until, write_poc
 
+from toolkit.deploy.sizing import settings_of
 from toolkit.errors import UsageError
 from toolkit.load.measurement import Measurement
 from toolkit.load.request_records import read_records
@@ -19,7 +21,7 @@ from toolkit.poc import read_poc
 from toolkit.records import STEP_FILE, read_json
 from toolkit.report.report import read_report
 from toolkit.repository.entry import read_entry
-from toolkit.workflow.deploy import deploy_run
+from toolkit.workflow.deploy import Deployment, deploy_run, deployment_spec
 from toolkit.workflow.run import run_poc
 from toolkit.workflow.runs import read_manifest, run_from_text
 
@@ -89,6 +91,40 @@ def test_deploy_refuses_what_is_not_proven_and_a_folder_that_is_not_empty(
     assert not [f for f in findings if f.outcome == "failed"]
     lock = json.loads((tmp_path / "bundle" / "bundle.lock.json").read_text())
     assert done[1].name in json.dumps(lock)
+
+
+def test_the_figures_of_a_deployment_size_the_next_bundle(done: tuple[Path, Path], tmp_path: Path) -> None:
+    run, sweep = done[1], tmp_path / "20260101T000000Z-sweep"
+    shutil.copytree(run, sweep)
+    asked = Deployment(target="kubernetes", overlays=("hpa",), measured=sweep)
+    with pytest.raises(UsageError, match="a server of its own machine"):
+        deployment_spec(run, asked)
+    manifest = json.loads((sweep / "manifest.json").read_text())
+    manifest["subject"]["remote"] = "10.0.0.7:8000"
+    (sweep / "manifest.json").write_text(json.dumps(manifest))
+    spec = deployment_spec(run, asked)
+    assert spec.is_measured_on_target and not deployment_spec(run, Deployment()).is_measured_on_target
+    queue = settings_of(spec).queue_us
+    assert sweep.name in queue.note and queue.value >= 500
+    manifest["subject"]["measured"] = "another"
+    (sweep / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UsageError, match="it measured another"):
+        deployment_spec(run, asked)
+
+
+def test_deploy_refuses_a_run_that_did_not_pass_and_overlays_that_do_not_go_together(
+    done: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(done[1], run)
+    with pytest.raises(UsageError, match="exclude each other"):
+        deployment_spec(run, Deployment(target="kubernetes", overlays=("hpa", "keda")))
+    decision = json.loads((run / "decision.json").read_text())
+    (run / "decision.json").write_text(json.dumps(decision | {"outcome": "UNDECIDED"}))
+    with pytest.raises(UsageError, match="UNDECIDED") as caught:
+        deployment_spec(run, Deployment())
+    assert "--allow-unproven" in caught.value.mend
+    assert deployment_spec(run, Deployment(allow_unproven=True)).model
 
 
 def test_a_server_killed_in_mid_sweep_keeps_what_was_measured(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
-from toolkit.deploy.alerts import Alert, alerts_for
+from toolkit.deploy.alert import Alert
+from toolkit.deploy.alerts import alerts_for
 from toolkit.deploy.bundle import Bundle, CopiedFile
 from toolkit.deploy.compose import compose_bundle
 from toolkit.deploy.contents import MODEL_REPOSITORY, figures_mark, kept_folders, lock_json, model_files
@@ -104,7 +105,9 @@ def combined_alerts(specs: Sequence[DeploymentSpec]) -> tuple[Alert, ...]:
     """The alerts of every model, and those on all of them once, with the strictest limit that any objective sets."""
     every = Slo(criteria=tuple(c for spec in specs for c in spec.slo.criteria))
     own = {spec.model: alerts_for(spec.model, spec.slo) for spec in specs}
-    shared = tuple(a for a in alerts_for(specs[0].model, every) if a.labels.get("model") not in own)
+    shared = tuple(
+        a for a in alerts_for(specs[0].model, every, gpu=any(s.gpu for s in specs)) if a.labels.get("model") not in own
+    )
     return (*shared, *(a for model, alerts in own.items() for a in alerts if a.labels.get("model") == model))
 
 

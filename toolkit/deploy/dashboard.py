@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.deploy.alerts import SUMMARY_QUANTILES
+from toolkit.deploy.burn import SUMMARY_QUANTILES
 from toolkit.deploy.metrics import QUEUE_US_PER_REQUEST, promql_text, rate, ratio
 from toolkit.records import to_json
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from toolkit.deploy.alerts import Alert, Series
+from toolkit.deploy.alert import Alert, Series
 from toolkit.deploy.llm_series import Histogram, LlmSeries
 from toolkit.load.slo import Criterion, Slo
 from toolkit.tune.words import time_text

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from toolkit.deploy.alerts import Alert, alerts_for, is_alerted
+from toolkit.deploy.alert import Alert
+from toolkit.deploy.alerts import alerts_for, is_alerted
 from toolkit.deploy.dashboard import Panel, panels_for
 from toolkit.deploy.llm_alerts import is_watched, llm_alerts
 from toolkit.deploy.llm_panels import llm_panels
@@ -33,7 +34,11 @@ def documented_metrics(server: str, backends: Collection[str]) -> frozenset[str]
 def alerts_of(spec: DeploymentSpec) -> tuple[Alert, ...]:
     """The alerts of a deployment."""
     series = series_of(spec.server, spec.backends)
-    return alerts_for(spec.model, spec.slo) if series is None else llm_alerts(series, spec.slo, job=spec.server)
+    return (
+        alerts_for(spec.model, spec.slo, gpu=spec.gpu)
+        if series is None
+        else llm_alerts(series, spec.slo, job=spec.server)
+    )
 
 
 def is_watched_in(spec: DeploymentSpec, criterion: Criterion) -> bool:

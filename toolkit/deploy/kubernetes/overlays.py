@@ -126,5 +126,5 @@ def _refuse_exclusive(chosen: set[str]) -> None:
         if reason := exclusions(first).get(second):
             raise UsageError(
                 f"the overlays {first} and {second} exclude each other: {reason}",
-                mend=f"leave out one: --overlay {first}",
+                mend=f"leave out {first} or {second}",
             )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from toolkit.deploy.alerts import Alert
+from toolkit.deploy.alert import Alert
 from toolkit.deploy.dashboard import dashboard_json
 from toolkit.deploy.metrics import QUEUE, promql_text, queue_per_request
 from toolkit.deploy.observed import alerts_of, panels_of
