@@ -80,7 +80,7 @@ def hand_over(
     if not asked:
         raise UsageError("no run is named", mend="toolkit handover latest:vision latest:llm --output handover")
     _check_free(output)
-    found = {text: _run_or_reason(text, root) for text in dict.fromkeys(asked)}
+    found = {text: run_or_reason(text, root) for text in dict.fromkeys(asked)}
     runs = {text: run for text, run in found.items() if isinstance(run, Path)}
     missing = {text: reason for text, reason in found.items() if isinstance(reason, str)}
     with writing(output):
@@ -115,7 +115,7 @@ def _check_free(output: Path) -> None:
         raise UsageError(f"{output} holds something that is no handover", mend="give --output a new or empty folder")
 
 
-def _run_or_reason(text: str, root: Path) -> Path | str:
+def run_or_reason(text: str, root: Path) -> Path | str:
     """The run folder, or why there is none to hand over."""
     try:
         run = run_from_text(text, root)

@@ -25,6 +25,7 @@ A call that is made again takes what is there (a run folder), also after a kerne
 | report(run) | Table | the files of the report |
 | deploy(run, target=), bundle(folder) | View | the bundle's tree with a look into each file |
 | latest(name) | run folder or None | what another notebook measured |
+| decided(runs), handover(runs) | Table | what several notebooks decided, as one report and one bundle |
 | clean_up(*servers) | Table | |
 """
 
@@ -46,6 +47,7 @@ from toolkit.workshop.exercises import (
     winner,
 )
 from toolkit.workshop.guide import build, clean_up, inspect, latest, measure, parity, preflight, proven, report, serve
+from toolkit.workshop.handing_over import decided, handover
 from toolkit.workshop.opened import open_poc
 from toolkit.workshop.picking import pick_model
 from toolkit.workshop.plain import explain_missing_names
@@ -64,10 +66,12 @@ __all__ = [
     "configurations",
     "configure",
     "curve",
+    "decided",
     "decision",
     "deploy",
     "diagnose",
     "explore",
+    "handover",
     "inspect",
     "latest",
     "loads",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,3 +128,9 @@ def deploy(run: Path, output: Path, *, target: str, allow_unproven: bool) -> Act
     asked = f"Deployment(target={target!r}, allow_unproven={allow_unproven})"
     call = f"deploy_run(Path({short(run)!r}), Path({short(output)!r}), {asked})"
     return action("deploy", run, options=options, call=call)
+
+
+def handover(runs: Sequence[str], output: Path, title: str) -> Action:
+    """Several runs as one report and one bundle."""
+    call = f"hand_over({tuple(runs)!r}, Path({short(output)!r}), title={title!r})"
+    return action("handover", *runs, options={"output": short(output), "title": title}, call=call)
