@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from jupyter_lab import ROOT, environment_of
+from tiny_poc import save_model
 
 NAMES = sorted(p.name for p in (ROOT / "notebooks").glob("*.ipynb"))
 
@@ -18,9 +19,26 @@ NAMES = sorted(p.name for p in (ROOT / "notebooks").glob("*.ipynb"))
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_runs_from_its_first_cell_to_its_last(name: str, workplace: Path) -> None:
     """In the order of a workshop, so that the last one finds what the others decided."""
+    run_in_kernel(workplace, name)
+
+
+def test_a_notebook_for_a_new_customer_runs_too(workplace: Path) -> None:
+    save_model(workplace / "theirs.onnx")
+    words = ["new", "acme", "--family", "vision", "--model", "theirs.onnx", "--notebook"]
+    done = run(workplace, "toolkit", *words)
+    assert done.returncode == 0 and "notebooks/acme.ipynb" in done.stdout, done.stderr
+    run_in_kernel(workplace, "acme.ipynb")
+    again = run(workplace, "toolkit", "new", "acme", *words[2:])
+    assert again.returncode == 2 and "acme.ipynb exists already" in again.stderr
+
+
+def run_in_kernel(workplace: Path, name: str) -> None:
     pytest.importorskip("nbval", reason="the notebooks need the `test` extra")
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", f"notebooks/{name}"]
-    done = subprocess.run(
-        words, cwd=workplace, env=environment_of(workplace), capture_output=True, text=True, check=False
-    )
+    done = run(workplace, "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", f"notebooks/{name}")
     assert done.returncode == 0, done.stdout
+
+
+def run(workplace: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *words]
+    environment = environment_of(workplace)
+    return subprocess.run(command, cwd=workplace, env=environment, capture_output=True, text=True, check=False)

@@ -77,13 +77,18 @@ def new(
     model: Annotated[str, typer.Option("--model", help="MODEL: a path, or file.py:factory.")],
     family: Annotated[str, typer.Option("--family", help="vision, recsys, text, tabular or llm.")] = "vision",
     inputs: Inputs = [],
+    notebook: Annotated[bool, typer.Option("--notebook", help="Also notebooks/NAME.ipynb, a guided one.")] = False,
     json: Json = False,
 ) -> None:
     """Write a PoC folder for a model; it runs as it is."""
-    from toolkit.workflow.scaffold import new_poc
+    from toolkit.workflow.scaffold import new_notebook, new_poc, notebook_place
 
+    if notebook:
+        notebook_place(name)
     folder = new_poc(name, family, model, tuple(inputs))
-    done({"poc": folder}, f"{folder} is written; next: toolkit run {folder} --smoke", json)
+    guided = new_notebook(folder, family) if notebook else None
+    text = f"{folder} is written; next: toolkit run {folder} --smoke"
+    done({"poc": folder, "notebook": guided}, f"{text}, or open {guided} in JupyterLab" if guided else text, json)
 
 
 for area in (exporting, serving, measuring, sizing, tuning, deploying, handover):

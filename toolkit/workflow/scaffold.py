@@ -1,4 +1,4 @@
-"""`toolkit new`: a PoC folder for a customer's model that runs as it is."""
+"""`toolkit new`: a PoC folder for a customer's model that runs as it is, and a notebook that guides through it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from toolkit.families import FAMILIES
 from toolkit.models.source import source_from_path, with_paths
 from toolkit.poc import FILE, read_poc
 from toolkit.records import write_text
+from toolkit.workflow.notebook import HOME, notebook_text
 
 
 def new_poc(name: str, family: str, model: str, inputs: tuple[str, ...] = (), root: Path = Path("pocs")) -> Path:
@@ -29,6 +30,22 @@ def new_poc(name: str, family: str, model: str, inputs: tuple[str, ...] = (), ro
     write_text(folder / "README.md", f"# {name}\n\n    toolkit run {folder}\n    toolkit run {folder} --smoke\n")
     read_poc(folder)
     return folder
+
+
+def new_notebook(folder: Path, family: str, root: Path = Path("notebooks")) -> Path:
+    """Write `root/<name of the folder>.ipynb`, a guided notebook for the PoC in `folder`. Returns its path."""
+    path = notebook_place(folder.name, root)
+    with_home = (root / HOME).is_file()
+    write_text(path, notebook_text(folder.name, os.path.relpath(folder, root), FAMILIES[family], with_home=with_home))
+    return path
+
+
+def notebook_place(name: str, root: Path = Path("notebooks")) -> Path:
+    """Where the notebook of a PoC will be. Raises UsageError where one is already."""
+    path = root / f"{name}.ipynb"
+    if path.exists():
+        raise UsageError(f"{path} exists already", mend="choose another name, or delete the notebook")
+    return path
 
 
 def _relative(model: str, folder: Path) -> str:
