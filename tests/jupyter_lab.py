@@ -31,7 +31,7 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 def make_workplace(folder: Path) -> Path:
     """A checkout to write in: the code is linked; PoCs and notebooks are copies, and the runs are its own."""
-    folder.mkdir(parents=True)
+    (folder / "home").mkdir(parents=True)
     for name in ("toolkit", "deploy_templates", "README.md"):
         (folder / name).symlink_to(ROOT / name)
     made = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from jupyter_lab import ROOT, Window, chromium
+from tiny_poc import write_poc
 
 from toolkit.report.pdf import browser_here
+from toolkit.workflow.scaffold import new_notebook
 
 pytestmark = [
     pytest.mark.browser,
@@ -18,6 +20,7 @@ pytestmark = [
 ]
 NAMES = sorted(p.name for p in (ROOT / "notebooks").glob("*.ipynb"))
 WHOLE = "10-vision.ipynb"
+CURVE = ".jp-OutputArea svg:has-text('latency')"
 
 
 @pytest.fixture
@@ -50,6 +53,25 @@ def test_the_vision_notebook_runs_whole(window: Window) -> None:
     run_whole(window, WHOLE)
 
 
+def test_stop_keeps_what_was_measured_and_the_notebook_goes_on(window: Window, workplace: Path) -> None:
+    """In a notebook as `toolkit new --notebook` writes it: pressed after the first point, and the rest still runs."""
+    poc = write_poc(workplace / "pocs" / "brief", candidates=2, loads=3, duration_s=2) / "poc.yaml"
+    poc.write_text(poc.read_text().replace("net:", "brief:"))
+    window.open(new_notebook(poc.parent, "vision", workplace / "notebooks").name)
+    window.run_all()
+    window.page.get_by_text(re.compile("1 of 6 points measured")).first.wait_for(timeout=120_000)
+    window.picture("measuring")
+    button = window.page.get_by_role("button", name=re.compile("^Stop")).first
+    button.click()
+    window.page.get_by_role("button", name="Stopped").first.wait_for(timeout=60_000)
+    window.wait_until_done(120)
+    window.picture("stopped")
+    assert window.errors() == []
+    points = [p for p in workplace.glob("runs/brief/*/trials/*/*/measurement.json") if p.parent.name[0] != "."]
+    assert 0 < len(points) < 6
+    assert window.page.locator(CURVE).count() > 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in NAMES if n != WHOLE])
 def test_the_others_run_whole(window: Window, name: str) -> None:
@@ -65,7 +87,7 @@ def run_whole(window: Window, name: str) -> None:
     window.pictures_of_all(f"run-{name}")
     if name in ("00-start-here.ipynb", "90-handover.ipynb"):
         return
-    assert window.page.locator(".jp-OutputArea svg:has-text('latency')").count() > 0
+    assert window.page.locator(CURVE).count() > 0
     move_a_slider(window)
 
 

@@ -99,6 +99,12 @@ def test_links_resolve(path: Path) -> None:
         assert (path.parent / target).exists(), target
 
 
+def test_links_of_the_trainers_page_resolve() -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", (FOLDER / "README.md").read_text())
+    assert set(NAMES) <= set(targets)
+    assert [target for target in targets if not (FOLDER / target).exists()] == []
+
+
 def test_the_last_cell_leads_back_home_and_on(path: Path) -> None:
     last = read(path)["cells"][-1]
     targets = re.findall(r"\]\((\S+?)\)", "".join(last["source"]))

@@ -1,0 +1,144 @@
+"""What goes wrong in a workshop: each shows a plain message with the mend, never a traceback, and leaves no process."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from tiny_poc import processes_of, wait_until, write_poc
+
+kernels = pytest.importorskip("notebook_kernel", reason="the notebooks need the `workshop` extra")
+
+OPEN = 'poc = workshop.open_poc("pocs/{}")'
+MEASURE = "run = workshop.measure(poc)"
+
+
+def poc_of(workplace: Path, name: str) -> str:
+    """A PoC of four short points, and the cell that opens it."""
+    write_poc(workplace / "pocs" / name, candidates=2, loads=2, duration_s=1.5)
+    return OPEN.format(name)
+
+
+def measured(workplace: Path, name: str) -> list[Path]:
+    """The points that are done; one that is being written is not among them."""
+    found = (workplace / "runs" / name).glob("*/trials/*/*/measurement.json")
+    return sorted(p for p in found if not p.parent.name.startswith("."))
+
+
+def servers_of(workplace: Path) -> list[int]:
+    """The Tritons that serve something of the workplace."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if words[0].endswith("/tritonserver") and any(str(workplace) in word for word in words):
+            found.append(int(path.parent.name))
+    return found
+
+
+def is_plain(error: str) -> bool:
+    """A message with its mend, and nothing of Python's."""
+    return "mend:" in error and not re.search(r"Traceback|File \"|\.py[:(]|line \d+", error)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(workplace: Path) -> None:
+    """Before each test no server of an earlier one may live."""
+    assert wait_until(lambda: not servers_of(workplace), 15)
+
+
+def test_interrupted_in_mid_sweep_it_keeps_what_it_has_and_goes_on(workplace: Path) -> None:
+    opened = poc_of(workplace, "interrupted")
+    with kernels.kernel_of(workplace) as kernel:
+        kernel.run(opened)
+        cell = kernel.begin(MEASURE)
+        assert wait_until(lambda: bool(measured(workplace, "interrupted")), 60)
+        kernel.manager.interrupt_kernel()
+        _, error = kernel.end(cell)
+        assert is_plain(error) and "interrupted" in error, error
+        assert wait_until(lambda: not servers_of(workplace), 15)
+        before = {p: p.stat().st_mtime_ns for p in measured(workplace, "interrupted")}
+        assert 0 < len(before) < 4
+        _, error = kernel.run(MEASURE)
+        assert error == "" and len(measured(workplace, "interrupted")) == 4
+        assert before.items() <= {p: p.stat().st_mtime_ns for p in measured(workplace, "interrupted")}.items()
+
+
+def test_a_server_killed_behind_its_back_is_said(workplace: Path) -> None:
+    opened = poc_of(workplace, "robbed")
+    with kernels.kernel_of(workplace) as kernel:
+        kernel.run(opened)
+        cell = kernel.begin(MEASURE)
+        assert wait_until(lambda: bool(measured(workplace, "robbed")), 60)
+        for pid in servers_of(workplace):
+            os.kill(pid, signal.SIGKILL)
+        _, error = kernel.end(cell)
+        assert is_plain(error), error
+        assert wait_until(lambda: not servers_of(workplace), 15)
+        assert kernel.run(MEASURE)[1] == "" and len(measured(workplace, "robbed")) == 4
+
+
+def test_a_cell_out_of_order_says_what_comes_first_and_a_second_time_changes_nothing(workplace: Path) -> None:
+    opened = poc_of(workplace, "twice")
+    with kernels.kernel_of(workplace) as kernel:
+        _, error = kernel.run("workshop.inspect(poc)")
+        assert is_plain(error) and "'poc'" in error, error
+        for code in (opened, "workshop.inspect(poc)", MEASURE, "workshop.explore(run)", "workshop.decision(run)"):
+            assert kernel.run(code)[1] == "", code
+        before = measured(workplace, "twice")
+        for code in (opened, MEASURE, "workshop.decision(run)", "server = workshop.serve(run)"):
+            assert kernel.run(code)[1] == "", code
+        assert measured(workplace, "twice") == before
+        for _ in range(2):
+            assert kernel.run("workshop.clean_up(server)")[1] == ""
+
+
+@pytest.mark.slow
+def test_of_two_notebooks_at_once_one_waits_its_turn(workplace: Path) -> None:
+    opened = poc_of(workplace, "shared")
+    with kernels.kernel_of(workplace) as one, kernels.kernel_of(workplace) as other:
+        one.run(opened), other.run(opened)
+        cell = one.begin(MEASURE)
+        assert wait_until(lambda: bool(measured(workplace, "shared")), 60)
+        _, error = other.run(MEASURE)
+        assert is_plain(error) and "another process" in error, error
+        assert one.end(cell)[1] == ""
+        assert other.run(MEASURE)[1] == "", "when the first is done, the second takes what is there"
+        assert len(measured(workplace, "shared")) == 4
+
+
+@pytest.mark.slow
+def test_a_killed_kernel_leaves_no_process(workplace: Path) -> None:
+    opened = poc_of(workplace, "killed")
+    with kernels.kernel_of(workplace) as kernel:
+        kernel.run(opened)
+        kernel.begin(MEASURE)
+        assert wait_until(lambda: bool(measured(workplace, "killed")), 60)
+        kernel.manager.signal_kernel(signal.SIGKILL)
+        assert wait_until(lambda: not processes_of(workplace / "runs"), 20), processes_of(workplace / "runs")
+    with kernels.kernel_of(workplace) as kernel:
+        kernel.run(opened)
+        assert kernel.run(MEASURE)[1] == "" and len(measured(workplace, "killed")) == 4
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ('workshop.open_poc("pocs/absent")', "absent"),
+        ('workshop.decided(("latest:absent", "nowhere"))', ""),
+        ('workshop.handover(())', "no run is named"),
+        ('workshop.handover(("latest:absent",), output="pocs")', "no handover"),
+    ],
+)  # fmt: skip
+def test_a_wrong_name_is_a_message(code: str, said: str, workplace: Path) -> None:
+    with kernels.kernel_of(workplace) as kernel:
+        text, error = kernel.run(code)
+        if said:
+            assert is_plain(error) and said in error, error
+        else:
+            assert error == "" and "0 of 2 runs are there" in text
