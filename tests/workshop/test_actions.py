@@ -44,6 +44,7 @@ HOMES = {
     "write_report": "toolkit.workflow.report",
     "deploy_run": "toolkit.workflow.deploy",
     "Deployment": "toolkit.workflow.deploy",
+    "hand_over": "toolkit.workflow.handover",
     "Path": "pathlib",
 }
 #: What `Asked` is within each of these calls.
@@ -105,12 +106,16 @@ def every_action(tiny: Opened) -> dict[str, tuple[Action, dict[str, object]]]:
             actions.deploy(RUN, RUN / "out", target="compose", allow_unproven=True),
             {"run": str(RUN), "output": RUN / "out", "target": "compose", "allow_unproven": True},
         ),
+        "handover": (
+            actions.handover(("latest:net", str(RUN)), RUN / "out", "Two models"),
+            {"runs": ("latest:net", str(RUN)), "output": RUN / "out", "title": "Two models"},
+        ),
     }
 
 
 NAMES = (
     "doctor", "inspect", "build", "measure", "lint", "diff", "serve", "infer", "stream", "tune", "diagnose", "size",
-    "report", "deploy",
+    "report", "deploy", "handover",
 )  # fmt: skip
 
 
