@@ -51,7 +51,7 @@ def notebook_text(name: str, folder: str, family: Family, *, with_home: bool) ->
 
 
 def _cell(kind: Kind, text: str, *, tags: tuple[str, ...] = ()) -> dict[str, Any]:
-    more = {"execution_count": None, "outputs": []} if kind == "code" else {}
+    more: dict[str, Any] = {"execution_count": None, "outputs": []} if kind == "code" else {}
     metadata = {"tags": list(tags)} if tags else {}
     return {"cell_type": kind, "id": "", "metadata": metadata, **more, "source": text.splitlines(keepends=True)}
 
