@@ -15,6 +15,7 @@ from toolkit.report.pdf import browser_here
 from toolkit.workflow.scaffold import new_notebook
 
 pytestmark = [
+    pytest.mark.timeout(900),
     pytest.mark.browser,
     pytest.mark.skipif(browser_here() is None, reason="there is no Chromium: apt-get install chromium"),
 ]
@@ -61,9 +62,9 @@ def test_stop_keeps_what_was_measured_and_the_notebook_goes_on(window: Window, w
     window.run_all()
     window.page.get_by_text(re.compile("1 of 6 points measured")).first.wait_for(timeout=120_000)
     window.picture("measuring")
-    button = window.page.get_by_role("button", name=re.compile("^Stop")).first
-    button.click()
-    window.page.get_by_role("button", name="Stopped").first.wait_for(timeout=60_000)
+    # Not by its role: what is scrolled out of sight has none.
+    window.page.locator(".jupyter-button", has_text="Stop").first.click()
+    window.page.locator(".jupyter-button", has_text="Stopped").first.wait_for(state="attached", timeout=60_000)
     window.wait_until_done(120)
     window.picture("stopped")
     assert window.errors() == []

@@ -13,6 +13,7 @@ import pytest
 from jupyter_lab import ROOT, environment_of
 from tiny_poc import save_model
 
+pytestmark = pytest.mark.timeout(900)
 NAMES = sorted(p.name for p in (ROOT / "notebooks").glob("*.ipynb"))
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.report.html import badge, inert_json, recommended, render_body, sentence, template_environment
+from toolkit.report.html import badge, inert_json, moment_text, recommended, render_body, sentence, template_environment
 from toolkit.report.report import Report, report_json
 from toolkit.report.statements import risks
 from toolkit.report.table import VERDICT, Table, text_columns
@@ -37,6 +37,7 @@ def render_handover(page: HandoverPage) -> str:
         .get_template("handover.html.j2")
         .render(
             page=page,
+            created=moment_text(page.created),
             tone=tone_of(page),
             badge=", ".join(f"{count} {word}" for word, count in counted(page).items()) or "NOTHING DECIDED",
             decisions=decisions_table(page),

@@ -116,11 +116,16 @@ def sentence(report: Report) -> str:
 
 
 def created_text(report: Report) -> str:
+    """When the report was made, in words."""
+    return moment_text(report.created)
+
+
+def moment_text(text: str) -> str:
     """`1 March 2026, 14:21 UTC`; the text as it is when it is no ISO 8601 time."""
     try:
-        moment = datetime.fromisoformat(report.created).astimezone(UTC)
+        moment = datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
-        return report.created
+        return text
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
 
 

@@ -121,7 +121,7 @@ def run_or_reason(text: str, root: Path) -> Path | str:
         run = run_from_text(text, root)
         manifest = read_manifest(run)
     except ToolkitError as err:
-        return err.message
+        return err.message.replace(f"{root}/", "runs/")  # the report is read on other machines
     if not (run / DECISION).is_file():
         return f"{run.name} was not decided: `{manifest.command}` has not come to its end"
     return run

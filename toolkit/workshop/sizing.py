@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, UsageError
 from toolkit.records import write_json
 from toolkit.report.sizing_chart import sizing_chart
 from toolkit.size import words
@@ -45,13 +46,17 @@ class Planner:
         self._run, self._currency, self._manifest = run, currency, read_manifest(run)
         self._chart, self._said = widgets.HTML(), widgets.HTML()
 
-    def keep(self, peak: float, headroom: float, price: float) -> CapacityPlan:
-        """Make the plan, keep it in the run folder and write the report again. Raises UsageError."""
+    def keep(self, peak: float, headroom: float, price: float) -> None:
+        """Make the plan, keep it in the run folder and write the report again. Raises UsageError for what is asked.
+
+        That nothing measured allows a plan is a result: the view says it, and the cells below go on.
+        """
         asked, book = self._asked(peak, headroom), self._prices(price)
         if book is not None:
             write_json(self._run / PRICES, book)  # JSON is YAML
         same_as(self._action(peak, headroom, price))
-        return size_run(self._run, asked, prices=str(self._run / PRICES) if book else None)
+        with suppress(UsageError):
+            size_run(self._run, asked, prices=str(self._run / PRICES) if book else None)
 
     def view(self, peak: float, headroom: float, price: float) -> View:
         """The sliders with the plan below them."""
