@@ -68,7 +68,7 @@ def test_stop_keeps_what_was_measured_and_the_notebook_goes_on(window: Window, w
     window.wait_until_done(120)
     window.picture("stopped")
     assert window.errors() == []
-    points = [p for p in workplace.glob("runs/brief/*/trials/*/*/measurement.json") if p.parent.name[0] != "."]
+    points = [p for p in workplace.glob("runs/brief/*/trials/delay-*/*/measurement.json") if p.parent.name[0] != "."]
     assert 0 < len(points) < 6
     assert window.page.locator(CURVE).count() > 0
 
