@@ -241,7 +241,17 @@ def _pod(spec: DeploymentSpec, llm: Llm, files: Mapping[str, str]) -> LlmPod:
 
 def _readme(spec: DeploymentSpec, llm: Llm, pod: LlmPod) -> str:
     said = llm_values(spec, llm)
-    wanted = ("server", "source", "model", "model_source", "source_sha256", "secrets", "limits", "is_dcgm")
+    wanted = (
+        "server",
+        "source",
+        "model",
+        "model_source",
+        "source_sha256",
+        "secrets",
+        "limits",
+        "is_dcgm",
+        "has_repository",
+    )
     values: dict[str, Any] = {name: said[name] for name in wanted} | {
         "title": spec.title,
         "name": spec.name,
