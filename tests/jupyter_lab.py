@@ -144,7 +144,7 @@ class Window:
         """A screenshot of each screen of the notebook, from its top to its end."""
         panel = self.page.locator(".jp-WindowedPanel-outer:visible").first
         height, whole = panel.evaluate("e => [e.clientHeight, e.scrollHeight]")
-        for number, top in enumerate(range(0, max(whole - height, 1) + height - 80, height - 80)):
+        for number, top in enumerate(range(0, max(whole - 80, 1), height - 80)):
             panel.evaluate("(e, top) => e.scrollTo(0, top)", top)
             self.page.wait_for_timeout(400)
             self.picture(f"{name}-{number:02d}")

@@ -53,8 +53,8 @@ def handover(runs: Sequence[str], *, output: str = "handover", title: str = "Han
     served = sum(r.in_bundle for r in found.runs)
     why = f"none: {found.no_bundle}" if found.bundle is None else short(found.bundle)
     caption = (
-        f"{found.outcome}: {passed} of {len(rows)} use cases passed, {served} are in {BUNDLE}/\n"
-        f"report: {short(found.page)}\nbundle: {why}"
+        f"{found.outcome}: {passed} of {len(rows)} use cases passed, {served} are in {BUNDLE}/ "
+        f"(report: {short(found.page)}; bundle: {why})"
     )
     columns = ("use case", "verdict", "what was decided", "in the bundle")
     return Table(columns=columns, rows=rows, caption=caption)
