@@ -23,7 +23,7 @@ def test_pictures_tables_and_words_stay_and_what_needs_a_kernel_goes() -> None:
     found = kept(notebook(picture, control, table, said, complaint))
     cell = found["cells"][0]
     assert found["metadata"] == {"kernelspec": {"name": "python3"}, "language_info": {"name": "python"}}
-    assert cell["metadata"] == {"tags": ["x"]} and cell["execution_count"] is None
+    assert cell["metadata"] == {"tags": ["x"]} and cell["execution_count"] == 1
     assert [output.get("data", output.get("text")) for output in cell["outputs"]] == [
         {"text/plain": "two curves", "image/png": "iVBO"},
         {"text/html": "<table>"},

@@ -18,23 +18,26 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def kept(notebook: dict[str, Any]) -> dict[str, Any]:
-    """The notebook without widget state, times and counts, and without outputs that only a kernel can show."""
-    cells = [_kept_cell(cell) for cell in notebook["cells"]]
+    """The notebook without widget state and times, and without outputs that only a kernel can show.
+
+    Cells are counted anew, those without an output not at all: nbval refuses an output of a cell that never ran.
+    """
+    cells = [_kept_cell(cell, count) for count, cell in enumerate(notebook["cells"], 1)]
     metadata = {k: v for k, v in notebook["metadata"].items() if k in ("kernelspec", "language_info")}
     metadata["language_info"] = {"name": "python"}
     return notebook | {"cells": cells, "metadata": metadata}
 
 
-def _kept_cell(cell: dict[str, Any]) -> dict[str, Any]:
+def _kept_cell(cell: dict[str, Any], count: int) -> dict[str, Any]:
     tags = cell["metadata"].get("tags")
     cell = cell | {"metadata": {"tags": tags} if tags else {}}
     if cell["cell_type"] != "code":
         return cell
-    outputs = [found for output in cell["outputs"] if (found := _kept_output(output)) is not None]
-    return cell | {"execution_count": None, "outputs": outputs}
+    outputs = [found for output in cell["outputs"] if (found := _kept_output(output, count)) is not None]
+    return cell | {"execution_count": count if outputs else None, "outputs": outputs}
 
 
-def _kept_output(output: dict[str, Any]) -> dict[str, Any] | None:
+def _kept_output(output: dict[str, Any], number: int) -> dict[str, Any] | None:
     if output["output_type"] == "stream":
         return output if output["name"] == "stdout" else None
     if "data" not in output:
@@ -44,7 +47,7 @@ def _kept_output(output: dict[str, Any]) -> dict[str, Any] | None:
     # What has no picture is a control, whose text is its Python representation.
     if WIDGET in output["data"] and text.startswith(("VBox(", "HBox(")):
         return None
-    count = {"execution_count": None} if output["output_type"] == "execute_result" else {}
+    count = {"execution_count": number} if output["output_type"] == "execute_result" else {}
     return output | {"data": data, "metadata": {}} | count
 
 
