@@ -23,6 +23,10 @@ IDS = np.arange(500) + 1000
 NONE_FOUND = 0xFFFFFFFF
 
 
+class CuvsException(Exception):
+    """What cuVS raises, which is no RuntimeError."""
+
+
 class OnDevice:
     """An array that its owner must copy back, as pylibraft's device_ndarray."""
 
@@ -47,7 +51,7 @@ def cuvs_modules(asked: list[dict[str, int]]) -> dict[str, types.ModuleType]:
 
     def load(path: str) -> Exact:
         if Path(path).read_bytes() != b"index":
-            raise RuntimeError("unknown serialization version")
+            raise CuvsException("unknown serialization version")
         return Exact()
 
     def search(parameters: dict[str, int], index: Exact, queries: OnDevice, k: int) -> tuple[OnDevice, OnDevice]:
@@ -57,11 +61,13 @@ def cuvs_modules(asked: list[dict[str, int]]) -> dict[str, types.ModuleType]:
         places[:, -1] = NONE_FOUND
         return OnDevice(scores), OnDevice(places)
 
-    names = ("cuvs", "cuvs.neighbors", "cuvs.neighbors.cagra", "cuvs.neighbors.ivf_pq", "pylibraft", "pylibraft.common")
+    neighbors = ("cuvs.neighbors", "cuvs.neighbors.cagra", "cuvs.neighbors.ivf_pq")
+    names = ("cuvs", "cuvs.common", "cuvs.common.exceptions", *neighbors, "pylibraft", "pylibraft.common")
     modules = {name: types.ModuleType(name) for name in names}
     for kind in ("cagra", "ivf_pq"):
         vars(modules[f"cuvs.neighbors.{kind}"]).update(load=load, search=search, SearchParams=dict)
     vars(modules["cuvs"])["__version__"] = "25.10"
+    vars(modules["cuvs.common.exceptions"])["CuvsException"] = CuvsException
     vars(modules["pylibraft.common"])["device_ndarray"] = OnDevice
     return modules
 

@@ -65,7 +65,11 @@ def save(index: Any, path: Path, spec: IndexSpec) -> None:
 
 def load(path: Path, spec: IndexSpec) -> Any:
     """Read the index of a file onto the GPU. Raises RuntimeError for one that this version cannot read."""
-    return _library(spec).load(str(path))
+    library, errors = _library(spec), require("cuvs.common.exceptions")
+    try:
+        return library.load(str(path))
+    except errors.CuvsException as err:
+        raise RuntimeError(str(err)) from err
 
 
 def search(index: Any, queries: Floats, k: int, spec: IndexSpec, effort: int) -> tuple[NDArray[np.int64], Floats]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import cuvs
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from cuvs.common.exceptions import CuvsException
 
 #: CAGRA keeps at most so many candidates with the algorithm that it chooses for small batches.
 MAX_ITOPK = 512
@@ -26,7 +27,7 @@ class TritonPythonModel:
         self.on_device = importlib.import_module("pylibraft.common").device_ndarray
         try:
             self.index = self.library.load(str(folder / "index.cuvs"))
-        except Exception as err:  # cuVS raises an exception class of its own, which it does not publish
+        except CuvsException as err:
             text = f"index.cuvs cannot be read by cuVS {cuvs.__version__}; build it again: {err}"
             raise pb_utils.TritonModelException(text) from err
         self.ids = np.load(folder / "ids.npy")
