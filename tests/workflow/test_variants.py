@@ -14,9 +14,12 @@ from toolkit.export.ladder import RUNG_FILE, Rung
 from toolkit.poc import read_poc
 from toolkit.records import read_json, write_json
 from toolkit.repository.entry import read_entry
-from toolkit.tune.decision import Candidate
+from toolkit.tune.decision import Candidate, Rejection
+from toolkit.tune.objective import Objective
 from toolkit.workflow.run import run_poc
-from toolkit.workflow.variants import chosen_precisions, rejections_of
+from toolkit.workflow.tune import Asked
+from toolkit.workflow.tune_target import tuning_of
+from toolkit.workflow.variants import chosen_precisions, measured_variants, rejections_of
 
 
 def poc_with(folder: Path, precisions: list[str], candidates: dict[str, object], budget: float = 0.2) -> Path:
@@ -99,3 +102,53 @@ def test_wrong_answers_through_the_server_rule_a_candidate_out(tmp_path):
 def test_precisions_that_are_not_made_are_refused(tmp_path, precisions, variant, message):
     with pytest.raises(ConfigurationError, match=message):
         read_poc(poc_with(tmp_path / "tiny", precisions, {"a": {"net": {"variant": variant}}}))
+
+
+# --- what tuning makes of them ----------------------------------------------------------------------------------------
+
+
+def wishes(budget: float | None) -> Asked:
+    return Asked(target="", repository=Path(), slo=None, objective=Objective(), accuracy_budget=budget)
+
+
+@pytest.fixture(scope="module")
+def poc(tmp_path_factory) -> Path:
+    return poc_with(tmp_path_factory.mktemp("weighed") / "tiny", ["fp32", "int8-qdq", "fp16"], {"fp32": {}})
+
+
+def variants_tried(poc: Path, budget: float | None, **search: object) -> tuple[set[str], dict[str, str]]:
+    """The variants in the space of a tuning, and those that were left out with their reasons."""
+    data = yaml.safe_load((poc / "poc.yaml").read_text())
+    data["search"] = search
+    (poc / "poc.yaml").write_text(yaml.safe_dump(data))
+    root, nothing = poc.parent / "runs", lambda text: None
+    tuning = tuning_of(str(poc), Path(), "p99=50ms", wishes(budget), root=root, progress=nothing)
+    tried = {c.settings["net"].variant for c in tuning.space.configurations}
+    return tried, {r.candidate: r.reason for r in tuning.space.left_out}
+
+
+def test_tuning_weighs_precisions_by_the_loss_that_was_measured(poc):
+    tried, left_out = variants_tried(poc, None, ranges={"net": {"max_batch_size": [8]}})
+    assert tried == {"", "int8-qdq", "fp16"} and not left_out
+    built = poc.parent / "runs" / "net" / "built"
+    losses = {p: read_json(built / "variants" / "net" / p / RUNG_FILE, Rung).loss for p in ("int8-qdq", "fp16")}
+    assert all(lost and lost.measure for lost in losses.values())
+    worse = max(losses, key=lambda p: losses[p].loss)
+    assert losses[worse].loss > 0
+    tried, left_out = variants_tried(poc, losses[worse].loss * 0.99, ranges={"net": {"max_batch_size": [8]}})
+    assert worse not in tried and left_out[f"net: {worse}"].startswith(f"it loses {losses[worse].loss:.4g} of accuracy")
+
+
+def test_a_variant_that_is_named_gets_the_measured_loss(poc):
+    named = {"eight": {"config": {"default_model_filename": "int8-qdq.onnx"}}}
+    tried, left_out = variants_tried(poc, 1.0, ranges={"net": {"max_batch_size": [8], "variants": named}})
+    assert tried == {"", "eight"} and not left_out
+
+
+def test_a_precision_that_was_rejected_is_left_out_with_its_reason(tmp_path):
+    rung = Rung(precision="int8-qdq", text="", target="CPU", accepted=False, reason="share: 0.5 (budget 0.1)")
+    write_json(tmp_path / "variants" / "net" / "int8-qdq" / RUNG_FILE, rung)
+    assert measured_variants(tmp_path, "net", ("fp32", "int8-qdq", "fp16")) == (
+        {},
+        (Rejection(candidate="net: int8-qdq", reason="share: 0.5 (budget 0.1)"),),
+    )

@@ -7,11 +7,11 @@ names the measure and the loss. Rounding to eight bits moves every element, so e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from toolkit.export.difference import Tolerance
-from toolkit.export.parity import ParityResult, TaskMetric, compare
+from toolkit.export.parity import AccuracyLoss, ParityResult, TaskMetric, compare
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,14 +25,6 @@ GROSS = 0.5
 ROUNDING = 1e-9
 #: What a variant may lose where nobody says otherwise: one decision in a hundred.
 DEFAULT_BUDGET = 0.01
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccuracyLoss:
-    """What a variant loses: 0 is nothing. `measure` says of what, on how many samples."""
-
-    measure: str
-    loss: float
 
 
 def loss_between(reference: Arrays, answers: Arrays, task: TaskMetric | None, labels: Array | None) -> AccuracyLoss:
@@ -89,7 +81,7 @@ def compare_within_budget(
     found = loss_between(reference, answers, task, labels)
     lost = f"{found.measure}: {found.loss:.4f} (budget {budget:g})"
     passed = not gross and found.loss <= budget + ROUNDING
-    return replace(result, passed=passed, reason="; ".join([*gross, lost]))
+    return replace(result, passed=passed, reason="; ".join([*gross, lost]), loss=found)
 
 
 def _of_scale(array: Array, budget: float) -> Tolerance:

@@ -26,7 +26,7 @@ from toolkit.export.spec import (
     ExportSpec,
     ReferenceFacts,
 )
-from toolkit.export.trees import compare_trees
+from toolkit.export.trees import TREES_BASIS, compare_trees
 from toolkit.records import read_json
 from toolkit.tensor import dtype_from_numpy
 
@@ -86,7 +86,7 @@ def check_parity(
     known = read_arrays(folder / HELD_OUT_REFERENCE_FILE)
     check = replace(check, comparing=labelled or check.comparing)
     judged = _compared(check, inputs, known, max(spec.batch_sizes), task, labels)
-    return replace(_joined(result, judged, "held-out samples"), task=judged.task)
+    return replace(_joined(result, judged, "held-out samples"), task=judged.task, loss=judged.loss or result.loss)
 
 
 def read_facts(folder: Path) -> ReferenceFacts:
@@ -96,7 +96,9 @@ def read_facts(folder: Path) -> ReferenceFacts:
 
 
 def _basis(spec: ExportSpec, facts: ReferenceFacts) -> str:
-    return "tolerance: as given" if spec.tolerance is not None else basis_text(facts.noise)
+    if spec.tolerance is not None:
+        return "tolerance: as given"
+    return TREES_BASIS if facts.comparing == "trees" and not facts.noise else basis_text(facts.noise)
 
 
 def _joined(result: ParityResult, other: ParityResult, where: str) -> ParityResult:

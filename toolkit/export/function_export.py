@@ -20,6 +20,7 @@ from toolkit.export.samples import (
     input_specs,
     offered_rows,
     origin_of,
+    read_samples,
     samples_for,
     with_given,
 )
@@ -64,7 +65,8 @@ def export_function(request: WorkerRequest, folder: Path, say: Callable[[str], N
     noise, notes = noise_of(probes, path, samples, reference, called=_CALLED)
     check_rows_apart(model.answers, path, samples, reference, noise)
     lengths = write_lengths(folder / LENGTHS_FILE, samples, inputs, original)
-    if not write_labelled(folder, spec.samples, list(samples), original) and model.held_out is not None:
+    read = partial(read_samples, declared=inputs, arguments=_arguments(model))
+    if not write_labelled(folder, spec.samples, samples, original, read) and model.held_out is not None:
         write_held_out(folder, path, model.held_out, list(samples), original)
     say("converting to ONNX")
     made = function_to_onnx(model, source, inputs, tuple(reference), spec.opset)
@@ -105,8 +107,7 @@ def _samples(
     """The rows as the framework holds them, the inputs as declared with the dtypes that it gave them, and notes."""
     spec, path = request.spec, request.source.path
     declared = with_given(model.inputs, spec.inputs) if model.inputs else spec.inputs
-    arguments = Arguments(accepted=model.accepted, required=model.required, any_name=model.any_name)
-    rows = samples_for(spec, declared, arguments, offered_rows(model.sample_inputs, path, spec))
+    rows = samples_for(spec, declared, _arguments(model), offered_rows(model.sample_inputs, path, spec))
     with customer_code(path, "taking the samples", ExportFailed, mend="give numbers that the framework has"):
         taken = {name: model.taken(array) for name, array in rows.items()}
     dtypes = {name: dtype_from_numpy(array.dtype).name for name, array in taken.items()}
@@ -116,6 +117,10 @@ def _samples(
         if dtypes[name] != dtype_from_numpy(array.dtype).name
     )
     return taken, tuple(replace(t, dtype=dtypes[t.name]) for t in declared if t.name in dtypes), tuple(notes)
+
+
+def _arguments(model: FunctionModel) -> Arguments:
+    return Arguments(accepted=model.accepted, required=model.required, any_name=model.any_name)
 
 
 def _signature(request: WorkerRequest, model: FunctionModel) -> tuple[Signature | None, str]:

@@ -14,14 +14,11 @@ import numpy as np
 
 from toolkit.errors import ExportFailed, UsageError
 from toolkit.export.arrays import read_arrays, write_arrays
+from toolkit.export.sample_files import LABEL, MOST_ROWS, read_labels
 from toolkit.export.spec import HELD_OUT_FILE, HELD_OUT_REFERENCE_FILE
 from toolkit.models.code import customer_code
 
 Array = np.ndarray[Any, Any]
-
-LABEL = "label"
-#: Labelled rows that are run; a share of so many is known to about a percent.
-MOST_ROWS = 2000
 
 
 def without_label(arrays: Mapping[str, Array], inputs: Collection[str]) -> dict[str, Array]:
@@ -31,29 +28,40 @@ def without_label(arrays: Mapping[str, Array], inputs: Collection[str]) -> dict[
 
 def write_labelled(
     folder: Path,
-    samples: Path | None,
-    inputs: Collection[str],
+    path: Path | None,
+    samples: Mapping[str, Array],
     answer: Callable[[dict[str, Array]], Mapping[str, Array]],
+    read: Callable[[Path], Mapping[str, Array]],
 ) -> bool:
-    """Write the held-out files from the labelled rows of `samples`, if it has any; `answer` is the original.
+    """Write the held-out files from the labelled rows in the file `path`, if it has any; `answer` is the original.
 
-    Raises UsageError for labels that are not one for each row.
+    `samples` are the first rows of it as the model takes them, `read` gives all. Raises UsageError for labels that are
+    not one for each row, or that no answer can equal.
     """
-    if samples is None or samples.suffix != ".npz" or LABEL in inputs:
+    labels = None if path is None or LABEL in samples else _labels(path)
+    if path is None or labels is None:
         return False
-    arrays = read_arrays(samples)
-    labels = arrays.pop(LABEL, None)
-    if labels is None:
-        return False
+    arrays = without_label(read(path), samples)
     if labels.ndim != 1 or any(len(array) != len(labels) for array in arrays.values()):
         raise UsageError(
-            f"{samples}: '{LABEL}' has shape {list(labels.shape)}",
+            f"{path}: '{LABEL}' has shape {list(labels.shape)}",
             mend="give one whole number for each row of the inputs",
         )
-    rows = {name: array[:MOST_ROWS] for name, array in arrays.items()}
+    rows = {name: arrays[name][:MOST_ROWS].astype(array.dtype) for name, array in samples.items()}
+    answers = answer(rows)
+    first = next(iter(answers.values()))
+    if labels.dtype.kind == "U" and first.dtype.kind not in "OSU":
+        raise UsageError(
+            f"{path}: the labels are texts ('{labels[0]}'), and the model answers {first.dtype.name}",
+            mend="give each label as the index of its class",
+        )
     write_arrays(folder / HELD_OUT_FILE, {f"input.{n}": a for n, a in rows.items()} | {LABEL: labels[:MOST_ROWS]})
-    write_arrays(folder / HELD_OUT_REFERENCE_FILE, answer(rows))
+    write_arrays(folder / HELD_OUT_REFERENCE_FILE, answers)
     return True
+
+
+def _labels(path: Path) -> Array | None:
+    return read_arrays(path).get(LABEL) if path.suffix == ".npz" else read_labels(path)
 
 
 def write_held_out(

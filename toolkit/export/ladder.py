@@ -17,7 +17,7 @@ from toolkit.export.budget import DEFAULT_BUDGET
 from toolkit.export.check import read_facts
 from toolkit.export.export import export
 from toolkit.export.onnxruntime import open_onnx
-from toolkit.export.parity import ParityResult, TaskMetric, TaskResult
+from toolkit.export.parity import AccuracyLoss, ParityResult, TaskMetric, TaskResult
 from toolkit.export.precision import PRECISIONS
 from toolkit.export.process import Progress
 from toolkit.export.spec import HELD_OUT_FILE, MODEL_FILE, PARITY_FILE, SAMPLES_FILE, ExportSpec
@@ -36,7 +36,8 @@ TIMED_BATCHES = (1, 8)
 class Rung:
     """One variant. `artifact` is its folder below the ladder's, empty where the conversion failed.
 
-    `largest_difference` is the largest absolute one of any element. `times` are of ONNX Runtime on this CPU, whatever
+    `loss` is what the budget is held against; float32 loses nothing. `largest_difference` is the largest absolute one
+    of any element. `times` are of ONNX Runtime on this CPU, whatever
     the variant is made for; none where it has no kernels for it.
     """
 
@@ -47,6 +48,7 @@ class Rung:
     reason: str
     artifact: str = ""
     size_bytes: int = 0
+    loss: AccuracyLoss | None = None
     largest_difference: float | None = None
     cosine: float | None = None
     task: TaskResult | None = None
@@ -140,6 +142,7 @@ def _rung(place: Path, artifact: Artifact) -> Rung:
         accepted=parity.passed,
         reason=parity.reason,
         artifact=artifact.precision,
+        loss=parity.loss,
         size_bytes=sum((place / file).stat().st_size for file in artifact.files),
         largest_difference=max((o.max_absolute for o in parity.outputs), default=None),
         cosine=min((o.cosine for o in parity.outputs), default=None),

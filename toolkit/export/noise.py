@@ -105,7 +105,10 @@ def tolerance_from_noise(noise: Noise, *, dtype: str = "") -> Tolerance:
 def basis_text(noises: tuple[Noise, ...]) -> str:
     """Why the tolerances are what they are, in a sentence for the parity report."""
     if not noises:
-        return "tolerance by dtype: nothing is known of the reference's own rounding noise"
+        return (
+            "tolerance by dtype (difference.TOLERANCES): the reference's own rounding noise is not known, as it can"
+            " only be computed in one way"
+        )
     probes = ", ".join(dict.fromkeys(noise.probe for noise in noises))
     wide = [noise.output for noise in noises if not noise.is_rounding]
     text = f"tolerance: {MARGIN:g} times the reference's own rounding noise ({probes}), output by output"

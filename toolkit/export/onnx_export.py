@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from toolkit.export.lengths import write_lengths
 from toolkit.export.onnx_noise import onnx_noise
 from toolkit.export.onnx_source import copy_onnx
 from toolkit.export.onnxruntime import answers_of, chunks, open_onnx, runtime_errors
-from toolkit.export.samples import Arguments, input_specs, origin_of, samples_for, with_given
+from toolkit.export.samples import Arguments, input_specs, origin_of, read_samples, samples_for, with_given
 from toolkit.export.spec import (
     FACTS_FILE,
     LENGTHS_FILE,
@@ -43,7 +44,8 @@ def export_onnx(request: WorkerRequest, folder: Path, say: Callable[[str], None]
     declared = with_given(signature_from_onnx(folder / MODEL_FILE).inputs, spec.inputs)
     declared = with_bounds(declared, bounds_in_graph(read_onnx(path).graph))
     names = tuple(tensor.name for tensor in declared)
-    samples = samples_for(spec, declared, Arguments(accepted=names, required=names), None)
+    arguments = Arguments(accepted=names, required=names)
+    samples = samples_for(spec, declared, arguments, None)
     write_arrays(folder / SAMPLES_FILE, samples)
     say(f"running the original on {len(samples[names[0]])} samples")
     reference = _reference(path, samples)
@@ -52,7 +54,8 @@ def export_onnx(request: WorkerRequest, folder: Path, say: Callable[[str], None]
     say("finding the original's rounding noise")
     noise, notes = onnx_noise(folder / MODEL_FILE, samples, reference)
     lengths = write_lengths(folder / LENGTHS_FILE, samples, inputs, lambda rows: _reference(path, rows))
-    write_labelled(folder, spec.samples, names, lambda rows: _reference(path, rows))
+    read = partial(read_samples, declared=declared, arguments=arguments)
+    write_labelled(folder, spec.samples, samples, partial(_reference, path), read)
     facts = ReferenceFacts(comparing=_kind(path), noise=noise, origin=origin_of(spec, False), notes=(*notes, *lengths))
     write_json(folder / FACTS_FILE, facts)
     return inputs

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, Array]
 
 __all__ = [
+    "AccuracyLoss",
     "BatchEvidence",
     "Comparing",
     "LiveParity",
@@ -47,11 +48,20 @@ class TaskResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccuracyLoss:
+    """What a variant in lower precision loses: 0 is nothing. `measure` says of what, on how many samples."""
+
+    measure: str
+    loss: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ParityResult:
     """The comparison as a whole: a value, kept and reported whether it passed or not.
 
     `basis` says where the tolerances come from, `noise` holds the reference's own noise that they were made from, and
-    `notes` say what else was compared, what could not be, and in a failure where the answers part.
+    `notes` say what else was compared, what could not be, and in a failure where the answers part. `loss` is that of
+    a variant that is judged by a budget (budget.py).
     """
 
     passed: bool
@@ -63,6 +73,7 @@ class ParityResult:
     basis: str = ""
     noise: tuple[Noise, ...] = ()
     notes: tuple[str, ...] = ()
+    loss: AccuracyLoss | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +207,9 @@ def worst_of(results: Mapping[int, ParityResult]) -> ParityResult:
     merged = _concluded(outputs, samples=first.samples, batch_sizes=tuple(results), task=first.task)
     # Some comparisons excuse elements that differ: the verdict and its words are theirs.
     worst = max(results.values(), key=lambda r: [(o.mismatches, o.max_absolute) for o in r.outputs])
-    return replace(merged, passed=not failed, reason=failed[0] if failed else worst.reason)
+    losses = [result.loss for result in results.values() if result.loss is not None]
+    loss = max(losses, key=lambda lost: lost.loss, default=None)
+    return replace(merged, passed=not failed, reason=failed[0] if failed else worst.reason, loss=loss)
 
 
 def _worst_output(by_size: Mapping[int, OutputParity]) -> OutputParity:

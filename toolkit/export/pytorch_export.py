@@ -24,6 +24,7 @@ from toolkit.export.samples import (
     offered_rows,
     origin_of,
     random_samples,
+    read_samples,
     samples_for,
 )
 from toolkit.export.spec import (
@@ -63,7 +64,8 @@ def export_pytorch(request: WorkerRequest, folder: Path, say: Callable[[str], No
     noise, notes = pytorch_noise(model, path, samples, reference)
     original = partial(reference_by_row, model, path)
     lengths = write_lengths(folder / LENGTHS_FILE, samples, inputs, original)
-    if not write_labelled(folder, spec.samples, list(samples), original) and model.held_out is not None:
+    read = partial(read_samples, declared=inputs, arguments=forward_arguments(model.module))
+    if not write_labelled(folder, spec.samples, samples, original, read) and model.held_out is not None:
         say("running the original on the held-out samples")
         write_held_out(folder, path, model.held_out, list(samples), original)
     say("exporting to ONNX")

@@ -1,6 +1,6 @@
-"""Samples as customers have them: a table with a header, a folder of pictures.
+"""Samples as customers have them: a table with a header, a folder of pictures; and the labels that are in them.
 
-Out: arrays by input name, a row each.
+Out: arrays by input name, a row each; labels, one for each row.
 """
 
 from __future__ import annotations
@@ -19,14 +19,21 @@ from toolkit.tensor import TensorSpec, dtype_from_name
 
 Array = np.ndarray[Any, Any]
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+#: The array or column that holds labels, where the model has no input of that name.
+LABEL = "label"
+#: Labelled rows that are run; a share of so many is known to about a percent.
+MOST_ROWS = 2000
 
 
 def read_csv(path: Path, declared: Sequence[TensorSpec], feature_names: Sequence[str] = ()) -> dict[str, Array]:
     """A CSV file whose first line names columns: one column per input, or the features of the only one, side by side.
 
-    An empty field is NaN for a float, and the empty text. Columns that no input has are left out. Raises UsageError.
+    An empty field is NaN for a float, and the empty text. Columns that no input has are left out, and the labels.
+    Raises UsageError.
     """
     table = _table(path)
+    if LABEL not in {*feature_names, *(tensor.name for tensor in declared)}:
+        table.pop(LABEL, None)
     if not declared:
         raise UsageError(
             f"--samples {path}: which column goes to which input is not known", mend="give --input as well"
@@ -37,9 +44,10 @@ def read_csv(path: Path, declared: Sequence[TensorSpec], feature_names: Sequence
 
 
 def read_pictures(folder: Path, declared: Sequence[TensorSpec]) -> dict[str, Array]:
-    """The pictures of a folder by name, as float32 in 0..1 [n, channels, height, width]. Raises UsageError.
+    """The pictures of a folder, as float32 in 0..1 [n, channels, height, width]. Raises UsageError.
 
-    They are scaled to the input's height and width, or keep theirs where those are free.
+    They are by name, or where they lie in folders by class one of each class in turn, at most MOST_ROWS. They are
+    scaled to the input's height and width, or keep theirs where those are free.
     """
     wanted = [t for t in declared if len(t.shape) == 4 and t.dtype == "FP32"]
     if len(declared) != 1 or not wanted:
@@ -48,8 +56,7 @@ def read_pictures(folder: Path, declared: Sequence[TensorSpec]) -> dict[str, Arr
             f"--samples {folder} holds pictures, and the inputs are: {inputs}",
             mend="declare one picture: --input image:float32:batch,3,224,224; or give samples as .npz",
         )
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURES)
-    pictures = [_picture(file, wanted[0].shape) for file in files]
+    pictures = [_picture(file, wanted[0].shape) for file in _picture_files(folder)]
     sizes = sorted({picture.shape for picture in pictures})
     if len(sizes) > 1:
         text = f"--samples {folder}: the pictures have several sizes, {sizes[0][1:]} and {sizes[1][1:]} among them"
@@ -58,8 +65,48 @@ def read_pictures(folder: Path, declared: Sequence[TensorSpec]) -> dict[str, Arr
 
 
 def has_pictures(folder: Path) -> bool:
-    """Whether a folder holds pictures."""
-    return any(file.suffix.lower() in PICTURES for file in folder.iterdir())
+    """Whether a folder holds pictures, or folders of them."""
+    return bool(_picture_files(folder))
+
+
+def read_labels(path: Path) -> Array | None:
+    """The labels of a CSV file's column `label`, or of pictures in folders by class; None where there are none.
+
+    Whole numbers where all are such, else texts. Of folders the index of the name among all in order, or the name
+    itself where all are numbers.
+    """
+    if path.suffix == ".csv":
+        values = _table(path).get(LABEL)
+        return None if values is None else _numbers_or_texts(values)
+    if not path.is_dir() or not has_pictures(path):
+        return None
+    names = [file.parent.name for file in _picture_files(path) if file.parent != path]
+    if not names:
+        return None
+    found = _numbers_or_texts(names)
+    order = {name: index for index, name in enumerate(sorted(set(names)))}
+    return found if found.dtype.kind == "i" else np.array([order[name] for name in names])
+
+
+def _numbers_or_texts(values: Sequence[str]) -> Array:
+    stripped = [value.strip() for value in values]
+    if all(value.removeprefix("-").isdecimal() for value in stripped):
+        return np.array([int(value) for value in stripped], dtype=np.int64)
+    return np.array(stripped)
+
+
+def _picture_files(folder: Path) -> list[Path]:
+    """The pictures in a folder by name; where it has none those one level below, the first of each folder first."""
+    found = sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURES)
+    if not found:
+        below = (sorted(p for p in place.iterdir() if p.suffix.lower() in PICTURES) for place in _folders(folder))
+        turns = [(turn, file) for files in below for turn, file in enumerate(files)]
+        found = [file for _, file in sorted(turns)]
+    return found[:MOST_ROWS]
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(place for place in folder.iterdir() if place.is_dir())
 
 
 def _picture(file: Path, shape: Sequence[int | str]) -> Array:

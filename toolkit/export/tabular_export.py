@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from toolkit.errors import ExportFailed
 from toolkit.export.arrays import Array, write_arrays
 from toolkit.export.labelled import write_labelled
 from toolkit.export.reference import rows_alone
-from toolkit.export.samples import Arguments, input_specs, origin_of, samples_for
+from toolkit.export.samples import Arguments, input_specs, origin_of, read_samples, samples_for
 from toolkit.export.spec import (
     FACTS_FILE,
     MODEL_FILE,
@@ -41,7 +42,8 @@ def export_tabular(request: WorkerRequest, folder: Path, say: Callable[[str], No
     write_arrays(folder / SAMPLES_FILE, samples)
     reference = _reference(model, source.path, samples)
     write_arrays(folder / REFERENCE_FILE, reference)
-    write_labelled(folder, spec.samples, list(samples), lambda rows: _reference(model, source.path, rows))
+    read = partial(read_samples, declared=model.columns, arguments=_arguments(model), feature_names=model.feature_names)
+    write_labelled(folder, spec.samples, samples, partial(_reference, model, source.path), read)
     say("converting to ONNX")
     widths = {name: array.shape[1:] for name, array in reference.items()}
     made = tabular_to_onnx(model, source.framework, spec.opset, widths)
@@ -91,14 +93,19 @@ def load_tabular(source: Source) -> TabularModel:
 
 
 def _samples(request: WorkerRequest, model: TabularModel) -> dict[str, Array]:
-    spec, names = request.spec, tuple(t.name for t in model.columns)
+    spec = request.spec
     if spec.inputs:
         raise ExportFailed(
             f"--input says what the model itself tells: its inputs are {', '.join(t.text() for t in model.columns)}",
             mend="leave --input out; give --samples data.csv for rows of your own",
         )
     drawn = lambda: model.draw(np.random.default_rng(spec.seed), spec.sample_count)  # noqa: E731
-    return samples_for(spec, model.columns, Arguments(accepted=names, required=names), drawn, model.feature_names)
+    return samples_for(spec, model.columns, _arguments(model), drawn, model.feature_names)
+
+
+def _arguments(model: TabularModel) -> Arguments:
+    names = tuple(tensor.name for tensor in model.columns)
+    return Arguments(accepted=names, required=names)
 
 
 def _reference(model: TabularModel, path: Path, samples: dict[str, Array]) -> dict[str, Array]:

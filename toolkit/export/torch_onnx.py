@@ -97,7 +97,10 @@ def _wrapped(model: ModelFile, arguments: tuple[str, ...]) -> torch.nn.Module:
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     names = [inspect.Parameter(name, kind) for name in ("self", *arguments)]
     Wrapped.forward.__signature__ = inspect.Signature(names)  # type: ignore[attr-defined]
-    return Wrapped().eval()
+    wrapped = Wrapped()
+    # Not eval(): the model is in that mode already, and the module of a .pt2 refuses to be asked.
+    wrapped.training = False
+    return wrapped
 
 
 def _check_graph(program: torch.onnx.ONNXProgram, inputs: tuple[TensorSpec, ...], opset: int) -> None:

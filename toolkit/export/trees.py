@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 #: Of a random forest of 100 trees 1.2 % of rows differ; of XGBoost behind a float32 scaler 20 %.
 ROWS_THAT_MAY_DIFFER = 0.05
 LABELS_THAT_MAY_DIFFER = 0.01
+#: Why there is no noise to go by, for the parity report: a tree's answer does not move with rounding, but jumps.
+TREES_BASIS = (
+    "tolerance by dtype, row by row: trees answer in steps, so rounding either changes nothing or a whole leaf;"
+    f" {1 - ROWS_THAT_MAY_DIFFER:.0%} of rows and {1 - LABELS_THAT_MAY_DIFFER:.0%} of labels have to agree"
+)
 
 
 def compare_trees(

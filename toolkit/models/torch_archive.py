@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_unflatten
 
 from toolkit.errors import ModelRefused
 from toolkit.models.code import customer_code
@@ -33,7 +34,11 @@ def load_exported_program(source: Source) -> ModelFile:
                 mend="export it again with torch.export.export(...,"
                 f" dynamic_shapes={{'{tensor.name}': {{0: torch.export.Dim('{BATCH}')}}}})",
             )
-    return ModelFile(module=program.module(), inputs=inputs)
+    # It takes its inputs as it did when it was exported: by position, as a rule, or by name.
+    names = tuple(tensor.name for tensor in inputs)
+    _, by_name = tree_unflatten(names, program.call_spec.in_spec)
+    module = named_forward(program.module(), names, by_position=not by_name)
+    return ModelFile(module=module, inputs=inputs)
 
 
 def load_torchscript(source: Source) -> ModelFile:

@@ -6,7 +6,7 @@ to do with the chosen one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -24,13 +24,14 @@ from toolkit.serve.client import endpoint_from_url
 from toolkit.serve.server import Endpoint
 from toolkit.tune.decision import Candidate
 from toolkit.tune.default_ranges import default_ranges
-from toolkit.tune.space import Ranges, Space, space_of
+from toolkit.tune.space import Ranges, Space, Variant, space_of
 from toolkit.workflow.build import build_all, build_repository, fill_repository, sources_of
 from toolkit.workflow.requests import questions_folder, sample_requests
 from toolkit.workflow.run import PAYLOADS, subject_of
 from toolkit.workflow.runs import Progress, Subject, resumable_run
 from toolkit.workflow.sweep import Sweep, target_from_model
 from toolkit.workflow.tune_measure import tightest_limit_s
+from toolkit.workflow.variants import measured_variants, with_measured
 
 
 class Wishes(Protocol):
@@ -98,7 +99,7 @@ def _of_poc(poc: Poc, slo: str | None, wishes: Wishes, root: Path, progress: Pro
     return Tuning(
         subject=subject,
         repository=repository,
-        space=space_here(repository, subject, poc.file.search.ranges, wishes.accuracy_budget),
+        space=_space_of_poc(poc, place, repository, subject, wishes.accuracy_budget),
         digests=_digests(repository),
         endpoint=None,
         requests=lambda endpoint: sample_requests(poc, questions, PAYLOADS, measured),
@@ -142,16 +143,33 @@ def _retitled(subject: Subject, slo: Slo) -> Subject:
     return replace(subject, title=f"Tuning of {subject.measured}", slo=slo, candidates=(), loads=())
 
 
-def space_here(repository: Path, subject: Subject, ranges: dict[str, Ranges], accuracy_budget: float | None) -> Space:
+def _space_of_poc(poc: Poc, place: Path, repository: Path, subject: Subject, accuracy_budget: float | None) -> Space:
+    """The space with the precisions that the PoC makes, each weighed by the loss that was measured after the export."""
+    measured = {n: measured_variants(place, n, spec.export.precisions) for n, spec in poc.file.models.items()}
+    variants = {name: found for name, (found, _) in measured.items()}
+    space = space_here(repository, subject, poc.file.search.ranges, accuracy_budget, variants)
+    rejected = tuple(rejection for _, found in measured.values() for rejection in found)
+    return replace(space, left_out=(*space.left_out, *rejected))
+
+
+def space_here(
+    repository: Path,
+    subject: Subject,
+    ranges: dict[str, Ranges],
+    accuracy_budget: float | None,
+    variants: Mapping[str, dict[str, Variant]] | None = None,
+) -> Space:
     """The space of the measured entry and what it is composed of: by the ranges given, else by defaults.
 
-    Defaults vary the models and, of a pipeline, only the instances of other steps, or the space would be their product.
+    `variants` are those that were made and judged, by entry. Defaults vary the models and, of a pipeline, only the
+    instances of other steps, or the space would be their product.
     """
     configs = {e.name: e.config for e in read_entries(repository) if e.name in subject.models}
     ensembles = {n: c for n, c in configs.items() if c.is_ensemble}
     entries = {n: configs[n] for n in subject.models if n in configs and n not in ensembles}
     limit_s = tightest_limit_s(subject.slo)
     chosen = {n: ranges[n] for n in entries if n in ranges} if ranges else _defaults(entries, limit_s)
+    chosen = {n: with_measured(r, (variants or {}).get(n, {}), named=bool(ranges)) for n, r in chosen.items()}
     return space_of(entries, chosen, accuracy_budget=accuracy_budget, ensembles=ensembles)
 
 

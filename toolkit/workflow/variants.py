@@ -7,6 +7,7 @@ serve one which loses more than the budget, or whose live answers do.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from toolkit.artifact import read_artifact
 from toolkit.export.budget import compare_within_budget
 from toolkit.export.ladder import RUNG_FILE, Rung, try_variant
 from toolkit.export.parity import Comparing, LiveParity
-from toolkit.export.spec import MODEL_FILE, precision_of
+from toolkit.export.spec import MODEL_FILE, precision_of, variant_file
 from toolkit.poc import Poc
 from toolkit.records import read_json, step
 from toolkit.tune.decision import Candidate, Rejection
+from toolkit.tune.space import Ranges, Variant
 from toolkit.workflow.runs import Progress
 
 LIVE = "variant_parity"
@@ -45,6 +47,43 @@ def _variant(poc: Poc, run: Path, model: str, precision: str, base: Path, progre
         try_variant(base, folder, precision=precision, budget=budget, task=poc.family.task)
 
     return step(run, f"variants/{model}/{precision}", {"base": read_artifact(base).sha256, "budget": budget}, do)
+
+
+def measured_variants(
+    run: Path, model: str, precisions: Sequence[str]
+) -> tuple[dict[str, Variant], tuple[Rejection, ...]]:
+    """The accepted precisions of a model as variants of its entry with the loss that was measured; and the others.
+
+    `run` is the folder in which `build_variants` made them. Empty where the model has none besides float32.
+    """
+    files = {p: run / "variants" / model / p / RUNG_FILE for p in precisions if p != "fp32"}
+    rungs = {p: read_json(file, Rung) for p, file in files.items() if file.is_file()}
+    accepted = {
+        p: Variant(
+            config={"default_model_filename": variant_file(p)}, accuracy_loss=rung.loss.loss if rung.loss else None
+        )
+        for p, rung in rungs.items()
+        if rung.accepted
+    }
+    rejected = tuple(
+        Rejection(candidate=f"{model}: {p}", reason=rung.reason) for p, rung in rungs.items() if not rung.accepted
+    )
+    return ({"": Variant()} | accepted if accepted else {}), rejected
+
+
+def with_measured(ranges: Ranges, found: Mapping[str, Variant], *, named: bool) -> Ranges:
+    """The ranges with the variants that `measured_variants` found.
+
+    Where poc.yaml has `named` variants of its own these are kept, with the measured loss of the file that they serve.
+    """
+    losses = {v.config["default_model_filename"]: v.accuracy_loss for v in found.values() if v.config}
+    own = {
+        name: v
+        if v.accuracy_loss is not None
+        else replace(v, accuracy_loss=losses.get(v.config.get("default_model_filename", "")))
+        for name, v in ranges.variants.items()
+    }
+    return replace(ranges, variants=own if own and named else {**own, **found})
 
 
 def chosen_precisions(candidate: Candidate) -> dict[str, str]:
