@@ -39,7 +39,7 @@ def judged(*rows: tuple[list[float], list[int]]):
 def test_one_different_token_fails_and_a_tie_is_said():
     good = judged((CLEAR, [5, 6, 7, 8]), (TIED, [5, 6, 0, 0]))
     assert good.passed
-    assert good.reason == "6 greedy tokens of 2 prompts compared, 0 differ; 1 prompts end in a tie"
+    assert good.reason == "6 greedy tokens of 2 prompts compared, 0 prompts differ, 1 end in a tie"
     bad = judged((CLEAR, [5, 6, 7, 8]), (CLEAR, [5, 6, 7, 0]))
     assert not bad.passed
     assert bad.reason.startswith("prompt 1 differs at token 3; ")

@@ -27,6 +27,8 @@ from toolkit.models.language_model import LanguageModel, read_language_model
 from toolkit.records import write_json
 
 TIE = 1e-4
+#: Behind the last token of a sequence, where several are padded to one length.
+NONE = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +80,17 @@ def check_generation(folder: Path, spec: ExportSpec) -> ParityResult:
 
 
 def continuations(reference: Mapping[str, Array], tokens: Array) -> tuple[Continuation, ...]:
-    """Where each row of `tokens` [n, T] first ties and first differs; what follows a tie does not count."""
+    """Where each row of `tokens` [n, T] first ties and first differs; what follows a tie does not count.
+
+    Rows may be padded with NONE, which has to be answered too and is not counted as a token.
+    """
     found = []
     for row, (margins, expected, got) in enumerate(zip(reference["margins"], reference["tokens"], tokens, strict=True)):
         tie = _first(margins < TIE)
         until = len(margins) if tie is None else tie
         difference = _first(expected[:until] != got[:until])
-        found.append(Continuation(prompt=row, compared=until, tie=tie, difference=difference))
+        compared = int((expected[:until] != NONE).sum())
+        found.append(Continuation(prompt=row, compared=compared, tie=tie, difference=difference))
     return tuple(found)
 
 
@@ -97,7 +103,7 @@ def judge_tokens(prompts: tuple[Continuation, ...], outputs: tuple[OutputParity,
     if not compared:
         reasons.append("nothing was compared")
     said = (
-        f"{compared} greedy tokens of {len(prompts)} prompts compared, {len(wrong)} differ; {ties} prompts end in a tie"
+        f"{compared} greedy tokens of {len(prompts)} prompts compared, {len(wrong)} prompts differ, {ties} end in a tie"
     )
     return ParityResult(
         passed=not reasons,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from toolkit.export.arrays import read_arrays
-from toolkit.export.generation_parity import TIE
-from toolkit.export.parity import BatchEvidence, ParityResult, TaskMetric, TaskResult, Tolerance, compare
+from toolkit.export.generation_parity import NONE, continuations, judge_tokens
+from toolkit.export.parity import BatchEvidence, ParityResult, TaskMetric, Tolerance, compare
 from toolkit.export.spec import PROMPTS_FILE, REFERENCE_FILE
 from toolkit.families.asking import Asked, Asking, CertainAnswer, Questions
 from toolkit.families.family import Family
@@ -38,8 +39,6 @@ from toolkit.serve.wire_grpc import infer_message
 TOKENS, MARGINS = "token_ids", "margins"
 #: Counters of our backend: iterations of its loop, and the sequences that these decoded, one for each.
 ITERATIONS, ROWS = "onnxruntime_llm_iterations", "onnxruntime_llm_decoded_rows"
-#: Behind the last token of a sequence.
-NONE = -1
 
 
 def entry_of(config: Mapping[str, Any], folder: Path | None) -> Asked:
@@ -149,34 +148,11 @@ def compare_tokens(
 ) -> ParityResult:
     """Compare tokens [prompts, steps], padded with NONE, up to each prompt's first tie; the reason has the counts."""
     expected = np.pad(reference[TOKENS], ((0, 0), (0, 1)), constant_values=NONE)
-    ties = np.pad(reference[MARGINS] < TIE, ((0, 0), (0, 1)))
     if problems or TOKENS not in answers or answers[TOKENS].shape != expected.shape:
         return compare({TOKENS: expected}, answers, tolerance, problems=problems)
-    counts = np.cumsum(ties, axis=1) == 0
-    differs = (expected != answers[TOKENS]) & counts
-    wrong = differs.any(axis=1)
-    compared = int((counts & (expected != NONE)).sum())
-    first = int(wrong.argmax()) if wrong.any() else None
-    said = (
-        f"{compared} greedy tokens of {len(expected)} prompts compared, {int(wrong.sum())} prompts differ, "
-        f"{int(ties.any(axis=1).sum())} end in a tie"
-    )
-    reasons = [] if first is None else [f"prompt {first} differs at token {int(differs[first].argmax())}"]
-    reasons += [] if compared else ["nothing was compared"]
-    return ParityResult(
-        passed=not reasons,
-        reason="; ".join([*reasons, said]),
-        samples=len(expected),
-        batch_sizes=(),
-        outputs=(),
-        task=TaskResult(
-            metric="prompts continued alike",
-            reference=1.0,
-            answers=1.0 - float(wrong.mean()),
-            samples=len(expected),
-            disagreements=int(wrong.sum()),
-        ),
-    )
+    margins = np.pad(reference[MARGINS], ((0, 0), (0, 1)), constant_values=np.inf)
+    found = continuations({"tokens": expected, "margins": margins}, answers[TOKENS])
+    return replace(judge_tokens(found), batch_sizes=())
 
 
 def watch_iterations(endpoint: Endpoint, entries: tuple[str, ...]) -> Callable[[], tuple[BatchEvidence, ...]]:
