@@ -84,12 +84,6 @@ def is_kustomization(data: Mapping[str, Any]) -> bool:
     return str(data.get("apiVersion")).startswith("kustomize.config.k8s.io/")
 
 
-def kustomizations(texts: Mapping[str, str]) -> Iterator[Object]:
-    """kustomize's own documents."""
-    for path, documents in _readable(texts):
-        yield from (Object(file=path, data=d) for d in documents if isinstance(d, Mapping) and is_kustomization(d))
-
-
 def _readable(texts: Mapping[str, str]) -> Iterator[tuple[str, tuple[Any, ...]]]:
     for path, text in texts.items():
         if path.endswith(YAML_SUFFIXES):
