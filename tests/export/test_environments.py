@@ -82,6 +82,8 @@ def test_where_an_environment_is_looked_for(tmp_path, monkeypatch, no_environmen
     made = tmp_path / "cache" / "poc-toolkit" / "environments" / "jax" / "bin" / "python"
     made.parent.mkdir(parents=True)
     made.touch()
+    assert python_of("jax") is None  # it may have been interrupted
+    (made.parents[1] / "made-from.txt").touch()
     assert python_of("jax") == made and missing_for("jax") == ()
     monkeypatch.setenv("TOOLKIT_PYTHON_JAX", "/somewhere/bin/python")
     assert python_of("jax") == Path("/somewhere/bin/python")

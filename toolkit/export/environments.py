@@ -18,10 +18,13 @@ from toolkit.errors import EnvironmentProblem, MissingDependency, ToolkitError, 
 from toolkit.export.spec import WorkerRequest
 from toolkit.extras import require
 from toolkit.models.formats import FORMATS, Format
+from toolkit.records import write_text
 
 #: The versions that are known to work together, one file for each environment.
 _REQUIREMENTS = Path(__file__).parent / "requirements"
 _START = Path(__file__).parent / "start_worker.py"
+#: Written into an environment when it is whole: what it was made from.
+_MADE = "made-from.txt"
 NAMES = tuple(sorted({kind.environment for kind in FORMATS.values() if kind.environment}))
 
 
@@ -39,8 +42,8 @@ def python_of(name: str) -> Path | None:
     """The interpreter of an environment: of its variable, else of its default folder; None where neither is there."""
     if named := os.environ.get(variable_of(name)):
         return Path(named).absolute()
-    made = _python_in(default_folder(name))
-    return made if made.is_file() else None
+    made = default_folder(name)
+    return _python_in(made) if (made / _MADE).is_file() else None
 
 
 def become_other_python(request: WorkerRequest, arguments: Sequence[str]) -> ToolkitError | None:
@@ -79,7 +82,8 @@ def require_all(kind: Format) -> None:
 def make_environment(name: str, folder: Path, say: Callable[[str], None]) -> Path:
     """Make a virtual environment in `folder` and install what its requirements name; returns its interpreter.
 
-    Raises UsageError for an unknown name, EnvironmentProblem with the last line of what failed.
+    Called again it goes on where it was interrupted. Raises UsageError for an unknown name, EnvironmentProblem with the
+    last line of what failed.
     """
     if name not in NAMES:
         raise UsageError(f"there is no environment '{name}'", mend=f"use one of: {', '.join(NAMES)}")
@@ -91,6 +95,7 @@ def make_environment(name: str, folder: Path, say: Callable[[str], None]) -> Pat
             raise EnvironmentProblem(
                 f"{text} failed: {lines[-1]}", mend=f"run it by hand: {' '.join(map(str, command))}"
             )
+    write_text(folder / _MADE, (_REQUIREMENTS / f"{name}.txt").read_text(encoding="utf-8"))
     return _python_in(folder)
 
 
@@ -99,7 +104,10 @@ def commands_to_make(name: str, folder: Path) -> tuple[tuple[str, list[str]], ..
     pip = [str(_python_in(folder)), "-m", "pip", "install", "--disable-pip-version-check"]
     return (
         (f"making {folder}", [sys.executable, "-m", "venv", str(folder)]),
-        (f"installing {name} (about a gigabyte)", [*pip, "-r", str(_REQUIREMENTS / f"{name}.txt")]),
+        (
+            f"installing {name} (a gigabyte, minutes)",
+            [*pip, "-r", str(_REQUIREMENTS / f"{name}.txt")],
+        ),
     )
 
 
