@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 from toolkit import __version__
 from toolkit.deploy.bundle import checked_path
@@ -20,9 +20,7 @@ from toolkit.deploy.smoke import SmokeGeneration, SmokeRequest
 from toolkit.errors import ConfigurationError, UsageError
 from toolkit.load.pattern import Load
 from toolkit.load.slo import Slo
-
-if TYPE_CHECKING:
-    from toolkit.load.verdict import Outcome
+from toolkit.load.verdict import Outcome
 
 #: Server 2.73.0 with the onnxruntime, tensorrt and python backends.
 #: Source: docs.nvidia.com/deeplearning/triton-inference-server/release-notes/rel-26-09.html

@@ -111,8 +111,8 @@ def observing(endpoint: Endpoint, models: Sequence[str], pid: int | None) -> Ite
     """Observe `models` and the process `pid` (None: it is not known) while the context lasts."""
     window = Window()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="observer") as thread:
-        window._reading = thread.submit(window.read, endpoint, models, pid)
-        try:
+        try:  # around the start too: a thread that Ctrl-C left to itself would keep the process from ending
+            window._reading = thread.submit(window.read, endpoint, models, pid)
             yield window
         finally:
             window.close()

@@ -1,0 +1,1 @@
+This stands for nearest_items/1/model.py.
