@@ -64,7 +64,7 @@ def cut(run: Path, place: Path) -> None:
     for name in files_below(spec.repository):
         if not ("__pycache__" in name or name.startswith(".")):
             is_read = name.endswith(READ)
-            text = (spec.repository / name).read_text(encoding="utf-8") if is_read else f"This stands for {name}.\n"
+            text = (spec.repository / name).read_text(encoding="utf-8") if is_read else f"# This stands for {name}.\n"
             write_text(place / REPOSITORY / name, text)
 
 

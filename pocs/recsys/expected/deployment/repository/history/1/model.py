@@ -1,1 +1,1 @@
-This stands for history/1/model.py.
+# This stands for history/1/model.py.

@@ -1,1 +1,1 @@
-This stands for item_features/1/model.py.
+# This stands for item_features/1/model.py.

@@ -1,1 +1,1 @@
-This stands for nearest_items/1/model.py.
+# This stands for nearest_items/1/model.py.

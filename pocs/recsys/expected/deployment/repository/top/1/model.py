@@ -1,1 +1,1 @@
-This stands for top/1/model.py.
+# This stands for top/1/model.py.

@@ -1,1 +1,1 @@
-This stands for user_features/1/model.py.
+# This stands for user_features/1/model.py.

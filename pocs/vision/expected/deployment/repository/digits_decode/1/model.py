@@ -1,1 +1,1 @@
-This stands for digits_decode/1/model.py.
+# This stands for digits_decode/1/model.py.
