@@ -47,7 +47,8 @@ def test_a_notebook_opens_without_a_question(window: Window, name: str) -> None:
     window.picture(f"open-{name}")
     assert window.page.locator(".jp-Dialog").count() == 0
     assert window.page.locator(".Toastify__toast:visible").count() == 0
-    assert set(window.prompts()) == {"[ ]:"}
+    # What is kept from an earlier run has its count; nothing runs by itself.
+    assert window.prompts() and "[*]:" not in window.prompts()
 
 
 def test_the_vision_notebook_runs_whole(window: Window) -> None:
