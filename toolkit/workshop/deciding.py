@@ -26,6 +26,9 @@ COLOURS = {"GO": "#009E73", "GO WITH CONDITIONS": "#E69F00", "NO-GO": "#D55E00"}
 UNDECIDED = "#6F7782"
 PREVIEW_BYTES = 20_000
 
+#: JupyterLab breaks the words of a `pre` anywhere.
+WRAP = "white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere"
+
 
 class Card:
     """The decision of a run: HTML in a notebook, text elsewhere."""
@@ -128,8 +131,7 @@ def _preview(path: Path) -> str:
         text = "\n".join(files_below(path)) if path.is_dir() else path.read_bytes()[:PREVIEW_BYTES].decode()
     except UnicodeDecodeError:
         text = f"{path.name} is not text: {path.stat().st_size:,} bytes"
-    style = f"border:1px solid {FRAME};border-radius:4px;padding:8px;max-height:420px;overflow:auto;line-height:1.35"
+    frame = f"border:1px solid {FRAME};border-radius:4px;padding:8px;max-height:420px;overflow:auto"
+    style = f"{frame};{WRAP};color:{TEXT};font-size:12px;line-height:1.35"
     label = f"Contents of {html.escape(path.name)}"
-    return (
-        f"<pre tabindex='0' aria-label='{label}' style='{style};color:{TEXT};font-size:12px'>{html.escape(text)}</pre>"
-    )
+    return f"<pre tabindex='0' aria-label='{label}' style='{style}'>{html.escape(text)}</pre>"
