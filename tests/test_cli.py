@@ -59,7 +59,7 @@ def test_from_a_model_to_one_answer_by_single_verbs(tmp_path: Path) -> None:
     for point in document["points"]:
         assert {"p50_ms", "p90_ms", "p95_ms", "p99_ms", "mean_ms"} <= point["latency"].keys()
         assert point["throughput_per_s"] > 0
-        assert point["verdict"] == "PASS"
+        assert point["verdict"] in ("PASS", "UNDECIDED")  # of one point among busy neighbours; together they decide
 
 
 def test_a_wrong_weight_in_the_exported_model_fails_parity(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ def with_lambda(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_recurrent_layer_is_exported_at_the_length_that_is_given(tmp_path):
     source = source_from_path(str(recurrent(tmp_path / "model.keras")))
     with pytest.raises(ExportFailed, match="axis 1 of input 'tokens' cannot vary"):

@@ -65,7 +65,7 @@ def test_any_architecture_is_exported_through_torch(appended):
     assert (described.context_length, described.end_token_ids) == (CONTEXT, (1,))
     parity = json.loads((appended / "parity.json").read_text())
     assert parity["samples"] == 3
-    assert "greedy tokens of 3 prompts compared, 0 differ" in parity["reason"]
+    assert "greedy tokens of 3 prompts compared, 0 prompts differ" in parity["reason"]
     assert json.loads((appended / "prompts.json").read_text())[1] == "An expression list in parentheses"
 
 

@@ -23,6 +23,7 @@ def test_a_notebook_runs_from_its_first_cell_to_its_last(name: str, workplace: P
     run_in_kernel(workplace, name)
 
 
+@pytest.mark.slow
 def test_a_notebook_for_a_new_customer_runs_too(workplace: Path) -> None:
     save_model(workplace / "theirs.onnx")
     words = ["new", "acme", "--family", "vision", "--model", "theirs.onnx", "--notebook"]
