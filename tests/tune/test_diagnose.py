@@ -188,7 +188,7 @@ def test_a_limit_is_named_beyond_its_threshold_alone(limit: str, shown: Facts, h
 
 def test_remedies_that_are_settings_name_the_entry_in_tritons_words() -> None:
     changes = {limit: diagnose(shown)[0].change for limit, shown, _ in CASES}
-    assert changes["queue delay"] == {"net": {"dynamic_batching": {"max_queue_delay_microseconds": 500}}}
+    assert changes["queue delay"] == {"net": {"dynamic_batching": {"max_queue_delay_microseconds": 400}}}
     assert changes["instances too few"] == {"net": {"instance_group": [{"count": 2}]}}
     assert changes["threads oversubscribed"] == {"net": {"parameters": {"intra_op_thread_count": 1}}}
     assert changes["batching off"]["net"]["max_batch_size"] == 8

@@ -36,7 +36,8 @@ def queue_delay(facts: Facts) -> Iterator[Finding]:
                 f"with one client a request waits {time_text(split.queue_s)} for a batch to fill; an execution takes "
                 f"{time_text(taken_s)}"
             )
-            shorter = int(0.1 * taken_s * 1e6)
+            # An execution after a long wait is slow; one in the runtime alone is what a delay must not add much to.
+            shorter = int(0.1 * min(taken_s, model.alone_s or taken_s) * 1e6)
             change = {"dynamic_batching": {"max_queue_delay_microseconds": shorter}}
             remedy = f"max_queue_delay_microseconds: {shorter} instead of {model.delay_us}"
             yield from finding(
