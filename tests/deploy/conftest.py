@@ -83,10 +83,16 @@ def make_spec_of() -> Callable[..., DeploymentSpec]:
 
 
 @pytest.fixture
-def make_llm(make_spec: Callable[..., DeploymentSpec]) -> Callable[..., DeploymentSpec]:
+def make_llm(make_llm_of: Callable[..., DeploymentSpec], tmp_path: Path) -> Callable[..., DeploymentSpec]:
+    """`make_llm_of` in a repository of the test's own."""
+    return partial(make_llm_of, tmp_path / "repository")
+
+
+@pytest.fixture(scope="session")
+def make_llm_of(make_spec_of: Callable[..., DeploymentSpec]) -> Callable[..., DeploymentSpec]:
     """The spec of a language model's server; keywords replace fields."""
 
-    def make(server: str, **fields: Any) -> DeploymentSpec:
+    def make(repository: Path, server: str, **fields: Any) -> DeploymentSpec:
         found = SERVERS[server]
         model = fields.setdefault("model", "acme")
         defaults: dict[str, Any] = {
@@ -107,6 +113,6 @@ def make_llm(make_spec: Callable[..., DeploymentSpec]) -> Callable[..., Deployme
                 limits=Limits(tokens=4096, sequences=64, devices=2, accelerator="L4", arithmetic=("2 x 2 = 4",)),
             ),
         }
-        return make_spec(**(defaults | fields))
+        return make_spec_of(repository, **(defaults | fields))
 
     return make

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from toolkit.deploy import Bundle, DeploymentSpec, compose_bundle, validate_folder, write_bundle
 from toolkit.deploy.kubernetes import kubernetes_bundle
+from toolkit.deploy.servers import SERVERS, TRITON
 from toolkit.deploy.validate.documents import yaml_documents
 from toolkit.load.slo import Criterion, Slo
 
@@ -115,6 +116,39 @@ def test_a_name_changes_values_but_no_structure_and_comes_back(
         assert set(found) == set(harmless)
         assert [path for path in found if found[path] != harmless[path]] == []
         assert_unchanged(bundle, names)
+
+    check()
+
+
+LLM_SERVERS = [name for name in SERVERS if name != TRITON.name]
+
+
+@pytest.mark.parametrize("target", ["compose", "kubernetes"])
+@pytest.mark.parametrize(
+    ("server", "examples"),
+    [*((s, 2) for s in LLM_SERVERS), *(pytest.param(s, 50, marks=pytest.mark.slow) for s in LLM_SERVERS)],
+)
+def test_a_name_changes_no_structure_of_a_language_models_server(
+    server: str, examples: int, target: str, make_llm_of: MakeOf
+) -> None:
+    bundler = TARGETS[target][0]
+
+    def make(repository: Path, **fields: Any) -> DeploymentSpec:
+        return make_llm_of(repository, server, target=target, **fields)
+
+    def bundle_of(names: Names) -> Bundle:
+        with tempfile.TemporaryDirectory() as folder:
+            return bundler(spec_of(make, Path(folder) / "repository", names))
+
+    harmless = structures(bundle_of(HARMLESS))
+
+    @settings(max_examples=examples, deadline=None, database=None, phases=(Phase.generate,))
+    @given(NAMES)
+    def check(names: Names) -> None:
+        bundle = bundle_of(names)
+        found, lock = structures(bundle), json.loads(bundle.files["bundle.lock.json"])
+        assert [path for path in harmless if found.get(path) != harmless[path]] == [] and len(found) == len(harmless)
+        assert (lock["name"], lock["title"], lock["run"]) == (names.name, names.title, names.run_id)
 
     check()
 
