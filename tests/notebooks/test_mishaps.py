@@ -52,6 +52,7 @@ def nothing_is_left(workplace: Path) -> None:
     assert wait_until(lambda: not servers_of(workplace), 15)
 
 
+@pytest.mark.slow
 def test_interrupted_in_mid_sweep_it_keeps_what_it_has_and_goes_on(workplace: Path) -> None:
     opened = poc_of(workplace, "interrupted")
     with kernels.kernel_of(workplace) as kernel:
@@ -69,6 +70,7 @@ def test_interrupted_in_mid_sweep_it_keeps_what_it_has_and_goes_on(workplace: Pa
         assert before.items() <= {p: p.stat().st_mtime_ns for p in measured(workplace, "interrupted")}.items()
 
 
+@pytest.mark.slow
 def test_a_server_killed_behind_its_back_is_said(workplace: Path) -> None:
     opened = poc_of(workplace, "robbed")
     with kernels.kernel_of(workplace) as kernel:

@@ -108,6 +108,7 @@ def test_sliders_redraw_the_plan_and_keep_only_what_is_kept(measured: Path) -> N
         workshop.size(measured, peak=-1)
 
 
+@pytest.mark.slow
 def test_a_diagnosis_and_a_race_leave_a_verdict_each_in_its_own_run(tiny: Opened, measured: Path, capsys: Any) -> None:
     tuned = workshop.tune(tiny, budget="4s", slo="p99=1s")
     diagnosis = workshop.diagnose(measured, window="500ms")

@@ -51,7 +51,7 @@ def bundle_image(
 def bundle_verify(
     folder: Annotated[Path, typer.Argument(help="A bundle for compose, as `toolkit deploy` wrote it.")],
     rate: Annotated[float | None, typer.Option("--rate", help="Requests per second; default: by the run.")] = None,
-    duration: Annotated[str, typer.Option("--duration", help="Of the SLO test, with its unit.")] = "10s",
+    duration: Annotated[str, typer.Option("--duration", help="Of the SLO test, with its unit.")] = "20s",
     image: Annotated[str | None, typer.Option("--image", help="The server's image; default: its own, or ours.")] = None,
     timeout: Annotated[str, typer.Option("--timeout", help="For a service to become ready, with its unit.")] = "5m",
     json: Json = False,

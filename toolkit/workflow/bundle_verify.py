@@ -44,7 +44,7 @@ class VerifyOptions:
     """What a verification was asked. `rate_per_s` None is what the run recommends; `image` None is chosen."""
 
     rate_per_s: float | None = None
-    duration_s: float = 10.0
+    duration_s: float = 20.0
     image: str | None = None
     timeout_s: float = READY_TIMEOUT_S
 
