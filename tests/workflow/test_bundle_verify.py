@@ -222,7 +222,7 @@ def write_lock(folder: Path, *, target: str) -> None:
 @pytest.mark.parametrize(
     ("load", "slo", "rate_per_s"),
     [
-        ("concurrency-16", "p99=20ms", 700.0),
+        ("concurrency-16", "p99=20ms", 400.0),
         ("rate-1000-poisson", "p99=20ms", 1000.0),
         ("concurrency-16", "p99=20ms,throughput=900", 945.0),
     ],
