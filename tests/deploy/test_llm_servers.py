@@ -21,9 +21,10 @@ from toolkit.deploy import (
     validate_folder,
     write_bundle,
 )
+from toolkit.deploy.burn import BURNS
 from toolkit.deploy.command import LOCK_PLACE
 from toolkit.deploy.dashboard import Panel
-from toolkit.deploy.llm_alerts import BURNS, is_watched, llm_alerts
+from toolkit.deploy.llm_alerts import is_watched, llm_alerts
 from toolkit.deploy.llm_panels import llm_panels
 from toolkit.deploy.llm_series import OF_BACKEND, LlmSeries
 from toolkit.deploy.metrics import metric_names

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 #: The model that an alert is about, in Prometheus' template notation.
 MODEL_LABEL = "{{ $labels.model }}"
 
+#: Where the SLO does not limit errors: an assumption.
+DEFAULT_ERROR_SHARE = 0.01
+
 #: A model label for the rule tests of alerts that watch every model.
 ANY = "any"
 
@@ -65,19 +68,37 @@ def model_alert(
     message: str,
     breach: tuple[Series, ...],
     quiet: tuple[Series, ...],
+    label: str = "model",
 ) -> Alert:
-    """An alert that watches every model on its own."""
+    """An alert that watches every model on its own; `label` is what its series call the model."""
     return Alert(
         name=name,
         expression=expression,
         lasting=lasting,
         severity=severity,
-        subject=MODEL_LABEL,
+        subject=f"{{{{ $labels.{label} }}}}",
         tested_subject=ANY,
         message=message,
-        labels={"model": ANY},
+        labels={label: ANY},
         breach=breach,
         quiet=quiet,
+    )
+
+
+def down(name: str, job: str) -> Alert:
+    """The alert on a server that Prometheus scrapes as `job` and that does not answer."""
+    up = f'up{{job="{job}"}}'
+    return Alert(
+        name=name,
+        expression=f"max by (job) ({up}) == 0",
+        lasting="1m",
+        severity="critical",
+        subject=job,
+        tested_subject=job,
+        message="the metrics endpoint has not answered for a minute",
+        labels={"job": job},
+        breach=(Series(series=up, values="0x40"),),
+        quiet=(Series(series=up, values="1x40"),),
     )
 
 

@@ -5,16 +5,23 @@ In: the measured model and the SLO. Out: a tuple of Alert. This module does not 
 
 from __future__ import annotations
 
-from toolkit.deploy.alert import ANY, MODEL_LABEL, Alert, Series, counters, failing, model_alert
+from toolkit.deploy.alert import (
+    ANY,
+    DEFAULT_ERROR_SHARE,
+    MODEL_LABEL,
+    Alert,
+    Series,
+    counters,
+    down,
+    failing,
+    model_alert,
+)
 from toolkit.deploy.burn import SUMMARY_QUANTILES, error_burns, latency_burn, latency_name, summary_series
 from toolkit.deploy.metrics import QUEUE_US_PER_REQUEST, rate, ratio
 from toolkit.load.slo import Criterion, Slo
 
 #: Where the SLO has no latency limit: a queue this long is trouble for any interactive caller. An assumption.
 _DEFAULT_QUEUE_US = 100_000
-
-#: Where the SLO does not limit errors: an assumption too.
-_DEFAULT_ERROR_SHARE = 0.01
 
 #: Triton's own models and arenas take what they need when they load; beyond this, the next allocation may fail.
 _FULL_GPU = 0.95
@@ -24,9 +31,9 @@ def alerts_for(model: str, slo: Slo, *, gpu: bool = False) -> tuple[Alert, ...]:
     """The alerts of a deployment whose measured model is `model`; limits come from the SLO where it has them."""
     alerted = tuple(c for c in slo.criteria if is_alerted(c))
     latencies = tuple(a(model, c) for c in alerted if c.metric == "latency" for a in (_latency_alert, latency_burn))
-    error_share = min((c.limit for c in alerted if c.metric == "errors"), default=_DEFAULT_ERROR_SHARE)
+    error_share = min((c.limit for c in alerted if c.metric == "errors"), default=DEFAULT_ERROR_SHARE)
     return (
-        _down(),
+        down("TritonDown", "triton"),
         _errors(error_share),
         *error_burns(error_share),
         _queue(slo),
@@ -39,22 +46,6 @@ def alerts_for(model: str, slo: Slo, *, gpu: bool = False) -> tuple[Alert, ...]:
 def is_alerted(criterion: Criterion) -> bool:
     """Whether the server itself can tell that a criterion is broken; throughput and client times it cannot know."""
     return criterion.metric == "errors" or (criterion.metric == "latency" and criterion.statistic in SUMMARY_QUANTILES)
-
-
-def _down() -> Alert:
-    up = 'up{job="triton"}'
-    return Alert(
-        name="TritonDown",
-        expression=f"max by (job) ({up}) == 0",
-        lasting="1m",
-        severity="critical",
-        subject="triton",
-        tested_subject="triton",
-        message="the metrics endpoint has not answered for a minute",
-        labels={"job": "triton"},
-        breach=(Series(series=up, values="0x40"),),
-        quiet=(Series(series=up, values="1x40"),),
-    )
 
 
 def _errors(limit: float) -> Alert:

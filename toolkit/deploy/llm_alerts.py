@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from toolkit.deploy.alert import Alert, Series
+from toolkit.deploy.alert import ANY, DEFAULT_ERROR_SHARE, Alert, Series, down, model_alert
+from toolkit.deploy.burn import BURNS, Burn
 from toolkit.deploy.llm_series import Histogram, LlmSeries
 from toolkit.load.slo import Criterion, Slo
 from toolkit.tune.words import time_text
@@ -19,30 +20,8 @@ from toolkit.tune.words import time_text
 _FULL_CACHE = 0.95
 #: Engines take nine tenths of a GPU at once; beyond this, something else is on it. An assumption.
 _FULL_GPU = 0.98
-#: Where the SLO does not limit errors.
-_DEFAULT_ERROR_SHARE = 0.01
-#: An alert that no traffic can fire is none: this share of requests beyond the limit always suffices.
-_MOST = 0.9
-_MODEL = "any"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Burn:
-    """A pace at which the error budget is used: so many times too fast, seen over both windows."""
-
-    name: str
-    factor: float
-    short: str
-    long: str
-    lasting: str
-    severity: str
-
-
-#: The paces of the workbook's table 5-8 that wake somebody and that open a ticket.
-BURNS = (
-    Burn(name="Fast", factor=14.4, short="5m", long="1h", lasting="2m", severity="critical"),
-    Burn(name="Slow", factor=6.0, short="30m", long="6h", lasting="5m", severity="warning"),
-)
+#: How long a pace has to last.
+_LASTING = {"Fast": "2m", "Slow": "5m"}
 _WORDS = {"ttft": "to the first token", "tpot": "for each token", "itl": "between two tokens", "latency": "in all"}
 
 
@@ -60,7 +39,7 @@ class _Limit:
 def llm_alerts(series: LlmSeries, slo: Slo, *, job: str) -> tuple[Alert, ...]:
     """The alerts of a server that Prometheus scrapes as `job`."""
     shares = [c.limit for c in slo.criteria if c.metric == "errors"]
-    found = [_down(job), _errors(series, min(shares, default=_DEFAULT_ERROR_SHARE)), _queue(series)]
+    found = [down("LlmServerDown", job), _errors(series, min(shares, default=DEFAULT_ERROR_SHARE)), _queue(series)]
     found += [_cache(series)] if series.cache_use else []
     found += [_stalled(series)] if series.running and series.generated else []
     burns = [_burn(series, limit, burn) for limit in _limits(series, slo) for burn in BURNS]
@@ -89,16 +68,16 @@ def _limits(series: LlmSeries, slo: Slo) -> Iterator[_Limit]:
 
 
 def _burn(series: LlmSeries, limit: _Limit, burn: Burn) -> Alert:
-    threshold = min(burn.factor * limit.budget, _MOST)
+    threshold = burn.share(limit.budget)
     shares = " and ".join(f"{_beyond(series, limit, window)} > {threshold:.4g}" for window in (burn.short, burn.long))
     bucket, count = f"{limit.histogram.name}_bucket", f"{limit.histogram.name}_count"
-    label = f'{series.label}="{_MODEL}"'
+    label = f'{series.label}="{ANY}"'
     within = f'{bucket}{{{label},le="{limit.bound:g}"}}'
-    return _alert(
-        series,
+    return model_alert(
+        label=series.label,
         name=f"Llm{limit.metric.capitalize()}Burn{burn.name}",
         expression=shares,
-        lasting=burn.lasting,
+        lasting=_LASTING[burn.name],
         severity=burn.severity,
         message=(
             f"more than {100 * threshold:.3g} % take longer than "
@@ -119,28 +98,12 @@ def _beyond(series: LlmSeries, limit: _Limit, window: str) -> str:
     return f"({every} - {within}) / clamp_min({every}, 0.001)"
 
 
-def _down(job: str) -> Alert:
-    up = f'up{{job="{job}"}}'
-    return Alert(
-        name="LlmServerDown",
-        expression=f"max by (job) ({up}) == 0",
-        lasting="1m",
-        severity="critical",
-        subject=job,
-        tested_subject=job,
-        message="the metrics endpoint has not answered for a minute",
-        labels={"job": job},
-        breach=(Series(series=up, values="0x40"),),
-        quiet=(Series(series=up, values="1x40"),),
-    )
-
-
 def _errors(series: LlmSeries, limit: float) -> Alert:
     failed = _rate(series, series.failed)
     # A counter that counts both is the sum; two that count one each are added where either has ended a request.
     every = " + ".join(_rate(series, name) for name in series.requests)
-    return _alert(
-        series,
+    return model_alert(
+        label=series.label,
         name="LlmErrors",
         expression=f"{failed} / clamp_min({every}, 0.001) > {limit:g}",
         lasting="5m",
@@ -163,8 +126,8 @@ def _ended(series: LlmSeries, *, failing: bool) -> tuple[Series, ...]:
 
 
 def _queue(series: LlmSeries) -> Alert:
-    return _alert(
-        series,
+    return model_alert(
+        label=series.label,
         name="LlmQueueGrowing",
         expression=f"min_over_time((sum by ({series.label}) ({series.waiting}))[5m:15s]) > 0",
         lasting="2m",
@@ -176,8 +139,8 @@ def _queue(series: LlmSeries) -> Alert:
 
 
 def _cache(series: LlmSeries) -> Alert:
-    return _alert(
-        series,
+    return model_alert(
+        label=series.label,
         name="LlmCacheFull",
         expression=f"max by ({series.label}) ({series.cache_use}) > {_FULL_CACHE}",
         lasting="5m",
@@ -190,8 +153,8 @@ def _cache(series: LlmSeries) -> Alert:
 
 def _stalled(series: LlmSeries) -> Alert:
     running, generated = f"sum by ({series.label}) ({series.running})", _rate(series, series.generated)
-    return _alert(
-        series,
+    return model_alert(
+        label=series.label,
         name="LlmStalled",
         expression=f"{running} > 0 and {generated} == 0",
         lasting="2m",
@@ -237,31 +200,5 @@ def _rate(series: LlmSeries, counter: str) -> str:
 def _labelled(series: LlmSeries, name: str, more: str = "") -> str:
     """A series of the tests: the metric, with the labels that its selector names."""
     metric, _, named = name.partition("{")
-    labels = [f'{series.label}="{_MODEL}"', *filter(None, (named.rstrip("}"), more))]
+    labels = [f'{series.label}="{ANY}"', *filter(None, (named.rstrip("}"), more))]
     return f"{metric}{{{','.join(labels)}}}"
-
-
-def _alert(
-    series: LlmSeries,
-    *,
-    name: str,
-    expression: str,
-    lasting: str,
-    severity: str,
-    message: str,
-    breach: tuple[Series, ...],
-    quiet: tuple[Series, ...],
-) -> Alert:
-    """An alert that watches every model on its own."""
-    return Alert(
-        name=name,
-        expression=expression,
-        lasting=lasting,
-        severity=severity,
-        subject=f"{{{{ $labels.{series.label} }}}}",
-        tested_subject=_MODEL,
-        message=message,
-        labels={series.label: _MODEL},
-        breach=breach,
-        quiet=quiet,
-    )
