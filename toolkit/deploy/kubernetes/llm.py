@@ -24,8 +24,8 @@ from toolkit.deploy.contents import (
     smoke_test_files,
     start_files,
 )
-from toolkit.deploy.kubernetes.kustomize import manifest, rendered
-from toolkit.deploy.kubernetes.values import object_name, tag_of
+from toolkit.deploy.kubernetes.layout import overlay_path, overlay_text, rendered_files
+from toolkit.deploy.kubernetes.values import labels_beside, namespace_of, object_name, selector_of
 from toolkit.deploy.kubernetes.watch import Watch, watch_of
 from toolkit.deploy.observed import is_watched_in
 from toolkit.deploy.readme import figure_rows, llm_values
@@ -53,15 +53,6 @@ _SHARED = (
 )
 _OWN, _README = "kubernetes-llm/", "kubernetes-llm/README.md.j2"
 _PERIOD_S = 10
-_OVERLAY = """\
-# Scraping, alerts and the dashboard.
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-resources:
-  - ../../base
-components:
-  - ../../components/prometheus-operator
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +128,7 @@ def llm_bundle(spec: DeploymentSpec, llm: Llm) -> Bundle:
         **kept_folders(spec),
         **start,
         **filled,
-        **_rendered(filled),
+        **rendered_files(filled, (WATCHED,)),
         **observability_files(spec),
         **smoke_test_files(spec),
         ".checkov.yaml": render("checkov.yaml"),
@@ -155,16 +146,7 @@ def _filled(pod: LlmPod) -> dict[str, str | bytes]:
         )
         for name in names
     }
-    return made | {f"kubernetes/overlays/{WATCHED}/kustomization.yaml": _OVERLAY}
-
-
-def _rendered(files: Mapping[str, str | bytes]) -> dict[str, str | bytes]:
-    folders = {"base": "kubernetes/base", WATCHED: f"kubernetes/overlays/{WATCHED}"}
-    origin = "# What kustomize makes of {}. Change the files there, not this one.\n"
-    return {
-        f"kubernetes/rendered/{name}.yaml": origin.format(folder) + manifest(rendered(files, folder))
-        for name, folder in folders.items()
-    }
+    return made | {overlay_path(WATCHED): overlay_text("scraping, alerts and the dashboard", (WATCHED,))}
 
 
 def _files(
@@ -193,21 +175,14 @@ def _mounts(server: Server) -> tuple[Mount, ...]:
 
 def _pod(spec: DeploymentSpec, llm: Llm, files: Mapping[str, str]) -> LlmPod:
     server, name = SERVERS[spec.server], object_name(spec.slug)
-    selector = {"app.kubernetes.io/name": server.name, "app.kubernetes.io/instance": name}
-    namespace = f"poc-{name}"
+    namespace, selector = namespace_of(name), selector_of(spec, name)
     names = {port.name for port in server.ports}
     return LlmPod(
         name=name,
         namespace=namespace,
         run_id=spec.run_id,
         mark=figures_mark(spec),
-        labels=selector
-        | {
-            "app.kubernetes.io/component": "model-server",
-            "app.kubernetes.io/part-of": name,
-            "app.kubernetes.io/version": tag_of(spec.run_id),
-            "app.kubernetes.io/managed-by": "kustomize",
-        },
+        labels=selector | labels_beside(spec, name),
         selector=selector,
         annotations={"poc-toolkit/run": spec.run_id},
         image=spec.image,

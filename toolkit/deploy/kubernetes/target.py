@@ -16,7 +16,7 @@ from toolkit.deploy.contents import (
     smoke_test_files,
     start_files,
 )
-from toolkit.deploy.kubernetes.kustomize import Files, manifest, rendered
+from toolkit.deploy.kubernetes.layout import overlay_path, overlay_text, rendered_files
 from toolkit.deploy.kubernetes.llm import llm_bundle
 from toolkit.deploy.kubernetes.overlays import OVERLAYS, Overlay, components_of, overlays_from
 from toolkit.deploy.kubernetes.readme import CHOSEN, README, readme
@@ -64,9 +64,8 @@ def kubernetes_files(spec: DeploymentSpec, pod: PodValues, chosen: tuple[Overlay
     """Everything below `kubernetes/` and `cluster/`: the filled templates, the overlays, and what each renders to."""
     wanted = {o.name: overlays_from((o.name,), gpu=spec.gpu) for o in OVERLAYS} | {CHOSEN: chosen}
     files = _filled(pod)
-    files |= {f"kubernetes/overlays/{name}/kustomization.yaml": _overlay(parts) for name, parts in wanted.items()}
-    folders = {"base": "kubernetes/base"} | {name: f"kubernetes/overlays/{name}" for name in wanted}
-    return files | {f"kubernetes/rendered/{name}.yaml": _rendered(files, folder) for name, folder in folders.items()}
+    files |= {overlay_path(name): _overlay(parts) for name, parts in wanted.items()}
+    return files | rendered_files(files, wanted)
 
 
 def _filled(pod: PodValues) -> dict[str, str | bytes]:
@@ -81,17 +80,4 @@ def _filled(pod: PodValues) -> dict[str, str | bytes]:
 
 
 def _overlay(parts: tuple[Overlay, ...]) -> str:
-    purposes = "; ".join(part.purpose for part in parts) or "the base as it is"
-    components = "".join(f"  - ../../components/{name}\n" for name in components_of(parts))
-    return (
-        f"# {purposes[0].upper()}{purposes[1:]}.\n"
-        "apiVersion: kustomize.config.k8s.io/v1beta1\n"
-        "kind: Kustomization\n"
-        "resources:\n"
-        "  - ../../base\n" + (f"components:\n{components}" if parts else "")
-    )
-
-
-def _rendered(files: Files, folder: str) -> str:
-    origin = f"# What kustomize makes of {folder}. Change the files there, not this one.\n"
-    return origin + manifest(rendered(files, folder))
+    return overlay_text("; ".join(part.purpose for part in parts) or "the base as it is", components_of(parts))

@@ -76,14 +76,7 @@ def pod_values(spec: DeploymentSpec, lock: str, start: str, model_bytes: int, *,
     many files that their digests do not fit into a ConfigMap.
     """
     name, settings = object_name(spec.slug), settings_of(spec)
-    selector = {"app.kubernetes.io/name": "triton", "app.kubernetes.io/instance": name}
-    tag, namespace = tag_of(spec.run_id), f"poc-{name}"
-    labels = selector | {
-        "app.kubernetes.io/component": "model-server",
-        "app.kubernetes.io/part-of": name,
-        "app.kubernetes.io/version": tag,
-        "app.kubernetes.io/managed-by": "kustomize",
-    }
+    tag, namespace, selector = tag_of(spec.run_id), namespace_of(name), selector_of(spec, name)
     version = hashlib.sha256((lock + start).encode()).hexdigest()
     return PodValues(
         name=name,
@@ -91,7 +84,7 @@ def pod_values(spec: DeploymentSpec, lock: str, start: str, model_bytes: int, *,
         run_id=spec.run_id,
         model=spec.model,
         mark=figures_mark(spec),
-        labels=labels,
+        labels=selector | labels_beside(spec, name),
         selector=selector,
         annotations={"poc-toolkit/run": spec.run_id},
         image=server_image(spec),
@@ -126,6 +119,26 @@ def object_name(slug: str) -> str:
         return name
     digest = hashlib.sha256(slug.encode()).hexdigest()[:7]
     return f"{name[: _NAME_LENGTH - 8].rstrip('-')}-{digest}"
+
+
+def namespace_of(name: str) -> str:
+    """The namespace of the objects of this name."""
+    return f"poc-{name}"
+
+
+def selector_of(spec: DeploymentSpec, name: str) -> dict[str, str]:
+    """The labels by which the pods of a deployment are found; they never change."""
+    return {"app.kubernetes.io/name": spec.server, "app.kubernetes.io/instance": name}
+
+
+def labels_beside(spec: DeploymentSpec, name: str) -> dict[str, str]:
+    """The other labels of every object, as kubernetes.io/docs/concepts/overview/working-with-objects/common-labels."""
+    return {
+        "app.kubernetes.io/component": "model-server",
+        "app.kubernetes.io/part-of": name,
+        "app.kubernetes.io/version": tag_of(spec.run_id),
+        "app.kubernetes.io/managed-by": "kustomize",
+    }
 
 
 def tag_of(run_id: str) -> str:
