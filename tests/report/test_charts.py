@@ -13,7 +13,8 @@ import pytest
 
 from toolkit.load.pattern import load_text
 from toolkit.load.slo import slo_from_text
-from toolkit.report.charts import batch_size_chart, latency_throughput_chart, svg, time_split_chart
+from toolkit.report.charts import batch_size_chart, svg, time_split_chart
+from toolkit.report.curve_chart import latency_throughput_chart
 from toolkit.report.descriptions import charted_percentile
 from toolkit.report.report import Report
 from toolkit.report.search_chart import describe_search, search_chart
@@ -120,7 +121,7 @@ def test_drawing_builds_no_grammar_that_no_chart_needs() -> None:
     """jsonschema would at import, for three seconds, where JupyterLab is installed; afterwards it is importable."""
     script = (
         "from toolkit.load.slo import slo_from_text\n"
-        "from toolkit.report.charts import latency_throughput_chart\n"
+        "from toolkit.report.curve_chart import latency_throughput_chart\n"
         "latency_throughput_chart((), slo_from_text('p99=1s')).to_dict()\n"
         "import sys; sys.exit('rfc3987_syntax' in sys.modules)"
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from toolkit.load.pattern import Concurrency, load_text
-from toolkit.report.charts import batch_size_chart, latency_throughput_chart, svg, time_split_chart
+from toolkit.report.charts import batch_size_chart, svg, time_split_chart
+from toolkit.report.curve_chart import latency_throughput_chart
 from toolkit.report.descriptions import charted_percentile, charted_rate
 from toolkit.report.front import pareto_front
 from toolkit.report.front_chart import pareto_chart

@@ -13,7 +13,8 @@ import ipywidgets as widgets
 from toolkit.load.pattern import load_text
 from toolkit.load.slo import Slo, slo_from_text
 from toolkit.records import read_json
-from toolkit.report.charts import latency_throughput_chart, time_split_chart
+from toolkit.report.charts import time_split_chart
+from toolkit.report.curve_chart import latency_throughput_chart
 from toolkit.report.front_chart import pareto_chart
 from toolkit.report.report import CPU_MARK
 from toolkit.report.stream_chart import streams_chart
