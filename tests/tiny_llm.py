@@ -6,11 +6,28 @@ import json
 from pathlib import Path
 from typing import Any
 
+from toolkit.models.language_model import LanguageModel
+
 #: Whole bytes are in the vocabulary, so that every text can be read and half a character can be written.
 VOCABULARY = 384
 CONTEXT = 192
 #: Weights this large make the model say something new at every step.
 SPREAD = 0.4
+
+
+#: What the exporter says of a small model that nobody opens.
+DESCRIBED = LanguageModel(
+    architecture="LlamaForCausalLM",
+    parameters=1000,
+    context_length=512,
+    vocabulary_size=8,
+    layers=2,
+    kv_heads=2,
+    head_size=16,
+    cache="in_place",
+    cache_dtype="float32",
+    end_token_ids=(1,),
+)
 
 
 def make_folder(folder: Path, architecture: str = "llama", **fields: Any) -> Path:

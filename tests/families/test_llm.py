@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from generation_stub import INPUTS, generating
-from tiny_llm import make_folder
+from tiny_llm import DESCRIBED, make_folder
 
 from toolkit.errors import ConfigurationError, UsageError
 from toolkit.families import FAMILIES, family_of_entry
@@ -17,7 +18,7 @@ from toolkit.families.asking import Asked
 from toolkit.families.llm import LLM, MARGINS, TOKENS, certain_answer, compare_tokens, questions_of, requests_of
 from toolkit.families.prompts import TokenizerFile, Words, prose, texts_of
 from toolkit.load.workload import prompts_of, workload_data_from_text, workload_from_data
-from toolkit.models.language_model import LANGUAGE_MODEL_FILE, LanguageModel
+from toolkit.models.language_model import LANGUAGE_MODEL_FILE
 from toolkit.poc import read_poc
 from toolkit.records import write_json
 from toolkit.serve.server import Endpoint
@@ -26,18 +27,7 @@ from toolkit.workflow.scaffold import new_poc
 
 ENTRY = Asked(name="llm", inputs=frozenset(name for name, _ in INPUTS), context=512, folder=None)
 END = 1
-DESCRIBED = LanguageModel(
-    architecture="LlamaForCausalLM",
-    parameters=1000,
-    context_length=512,
-    vocabulary_size=600,
-    layers=2,
-    kv_heads=2,
-    head_size=16,
-    cache="in_place",
-    cache_dtype="float32",
-    end_token_ids=(END,),
-)
+MODEL = replace(DESCRIBED, vocabulary_size=600, end_token_ids=(END,))
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +147,7 @@ def test_the_certain_answer_is_the_longest_one_that_a_margin_leaves(
     tokenizer_folder: Path, tmp_path: Path, margin: float, prompt: str, tokens: list[int]
 ) -> None:
     shutil.copy(tokenizer_folder / "tokenizer.json", tmp_path)
-    write_json(tmp_path / LANGUAGE_MODEL_FILE, DESCRIBED)
+    write_json(tmp_path / LANGUAGE_MODEL_FILE, MODEL)
     (tmp_path / "prompts.json").write_text('["first", "second"]')
     np.savez(
         tmp_path / "reference.npz",

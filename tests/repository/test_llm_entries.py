@@ -11,30 +11,18 @@ import numpy as np
 import pytest
 import yaml
 from safetensors.numpy import save_file
+from tiny_llm import DESCRIBED
 from tokenizers import Tokenizer, models
 
 from toolkit.artifact import LANGUAGE_MODEL, Artifact, write_artifact
 from toolkit.errors import RepositoryError
-from toolkit.models.language_model import LANGUAGE_MODEL_FILE, LanguageModel
+from toolkit.models.language_model import LANGUAGE_MODEL_FILE
 from toolkit.models.source import Source, source_from_path
 from toolkit.records import digest_of_files, write_json
 from toolkit.repository.entry import add_artifact
 from toolkit.repository.lint import lint_repository
 from toolkit.repository.llm_server import add_llm_server_entry
 from toolkit.tensor import Signature
-
-DESCRIBED = LanguageModel(
-    architecture="LlamaForCausalLM",
-    parameters=1000,
-    context_length=512,
-    vocabulary_size=8,
-    layers=2,
-    kv_heads=2,
-    head_size=16,
-    cache="in_place",
-    cache_dtype="float32",
-    end_token_ids=(1,),
-)
 
 
 @pytest.fixture

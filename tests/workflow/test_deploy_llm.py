@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from tiny_llm import DESCRIBED
 
 from toolkit.artifact import LANGUAGE_MODEL, Artifact, write_artifact
 from toolkit.deploy import DeploymentSpec, SmokeGeneration, compose_bundle
 from toolkit.errors import UsageError
 from toolkit.load.slo import slo_from_text
-from toolkit.models.language_model import LANGUAGE_MODEL_FILE, LanguageModel
+from toolkit.models.language_model import LANGUAGE_MODEL_FILE
 from toolkit.poc import Poc, read_poc
 from toolkit.records import digest_of_files, write_json
 from toolkit.tensor import Signature
@@ -40,16 +41,14 @@ def run(tmp_path: Path) -> Path:
     tokenizers = pytest.importorskip("tokenizers", reason="the smoke test needs the `llm` extra")
     folder = tmp_path / "run" / "artifacts" / "llm"
     folder.mkdir(parents=True)
-    described = LanguageModel(
-        architecture="LlamaForCausalLM",
+    described = replace(
+        DESCRIBED,
         parameters=8_000_000_000,
         context_length=8192,
         vocabulary_size=128256,
         layers=32,
         kv_heads=8,
         head_size=128,
-        cache="in_place",
-        cache_dtype="float32",
         end_token_ids=(9,),
     )
     write_json(folder / LANGUAGE_MODEL_FILE, described)
