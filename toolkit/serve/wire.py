@@ -55,7 +55,16 @@ def infer_request(
     "score:index:label". Raises UsageError for a dtype that has no wire form, or a classification without outputs.
     """
     header_bytes, body = infer_body(inputs, outputs=outputs, classification=classification)
-    return _infer_head(model, host, header_bytes, len(body)) + body
+    return infer_post(model, header_bytes, body, host=host)
+
+
+def infer_post(model: str, header_bytes: int, body: bytes, *, host: str) -> bytes:
+    """The bytes of one whole keep-alive inference request whose body is there: JSON of `header_bytes`, then tensors."""
+    head = (
+        f"POST {infer_path(model)} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/octet-stream\r\n"
+        f"{HEADER_LENGTH}: {header_bytes}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 def generate_request(model: str, payload: Mapping[str, Any], *, host: str, stream: bool = True) -> bytes:
@@ -117,14 +126,7 @@ def shared_request(model: str, inputs: Sequence[SharedTensor], *, host: str, out
         for tensor in inputs
     ]
     header = _header(described, outputs, 0)
-    return _infer_head(model, host, len(header), len(header)) + header
-
-
-def _infer_head(model: str, host: str, header_bytes: int, body_bytes: int) -> bytes:
-    return (
-        f"POST {infer_path(model)} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/octet-stream\r\n"
-        f"{HEADER_LENGTH}: {header_bytes}\r\nContent-Length: {body_bytes}\r\n\r\n"
-    ).encode()
+    return infer_post(model, len(header), header, host=host)
 
 
 def _header(inputs: list[dict[str, Any]], outputs: tuple[str, ...], classification: int) -> bytes:

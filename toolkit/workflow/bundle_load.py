@@ -22,7 +22,7 @@ from toolkit.load.pattern import RequestRate
 from toolkit.load.sweep import measure_point
 from toolkit.load.verdict import Outcome, Verdict, judge, overall
 from toolkit.serve.server import Endpoint
-from toolkit.serve.wire import infer_path, json_post
+from toolkit.serve.wire import infer_post, json_post
 from toolkit.tune.words import rate_text, time_text
 
 #: A closed loop's throughput is the most that the server gives. At 70 % of it, through the engine's own proxy on two
@@ -76,11 +76,7 @@ def smoke_request(bundle: Path, model: str) -> tuple[bytes, WireProtocol]:
         payload = json.loads((bundle / "smoke" / "request.json").read_text(encoding="utf-8"))
         return json_post(expectation["path"], payload, host="localhost"), "sse"
     body = (bundle / "smoke" / "request.bin").read_bytes()
-    head = (
-        f"POST {infer_path(model)} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
-        f"Inference-Header-Content-Length: {expectation['header_length']}\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body, "http"
+    return infer_post(model, expectation["header_length"], body, host="localhost"), "http"
 
 
 def slo_test(bundle: Path, lock: BundleLock, endpoint: Endpoint, rate: Rate, duration_s: float) -> SloTest:
