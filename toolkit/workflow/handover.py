@@ -13,6 +13,7 @@ from typing import Literal
 
 from toolkit.deploy.bundle import write_bundle
 from toolkit.deploy.combined import combined_bundle
+from toolkit.deploy.spec import DeploymentSpec
 from toolkit.deploy.validate import Finding, validate_folder
 from toolkit.errors import ToolkitError, UsageError
 from toolkit.records import write_json, write_text, writing
@@ -87,7 +88,7 @@ def hand_over(
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
     proven, unproven = _proven(runs, allow_unproven)
-    bundle, no_bundle = _write_bundle(proven, output / BUNDLE, title, allow_unproven)
+    bundle, no_bundle = _write_bundle(tuple(proven.values()), output / BUNDLE, title)
     reports = {text: report_run(run) for text, run in runs.items()}
     rows = tuple(
         _row(text, reports.get(text), missing.get(text, ""), text in proven and bundle is not None) for text in found
@@ -127,28 +128,27 @@ def run_or_reason(text: str, root: Path) -> Path | str:
     return run
 
 
-def _proven(runs: dict[str, Path], allow_unproven: bool) -> tuple[dict[str, Path], dict[str, str]]:
-    """The runs that can be deployed, and why the others cannot; two texts for one run are one."""
-    proven: dict[str, Path] = {}
-    unproven = {}
+def _proven(runs: dict[str, Path], allow_unproven: bool) -> tuple[dict[str, DeploymentSpec], dict[str, str]]:
+    """What is deployed of the runs that can be, and why the others cannot; two texts for one run are one."""
+    proven: dict[str, DeploymentSpec] = {}
+    unproven, seen = {}, set[Path]()
     for text, run in runs.items():
         try:
-            deployment_spec(run, Deployment(allow_unproven=allow_unproven))
+            spec = deployment_spec(run, Deployment(allow_unproven=allow_unproven))
         except ToolkitError as err:
             unproven[text] = err.message
-        else:
-            if run.resolve() not in {other.resolve() for other in proven.values()}:
-                proven[text] = run
+            continue
+        if run.resolve() not in seen:
+            proven[text] = spec
+        seen.add(run.resolve())
     return proven, unproven
 
 
-def _write_bundle(proven: dict[str, Path], place: Path, title: str, allow_unproven: bool) -> tuple[Path | None, str]:
+def _write_bundle(specs: Sequence[DeploymentSpec], place: Path, title: str) -> tuple[Path | None, str]:
     """The bundle of what is proven, or the reason why there is none."""
-    if not proven:
+    if not specs:
         return None, "no run passed, so nothing is proven that could be deployed"
-    asked = Deployment(allow_unproven=allow_unproven)
     try:
-        specs = [deployment_spec(run, asked) for run in proven.values()]
         write_bundle(combined_bundle(specs, name="-".join(s.name for s in specs), title=title), place)
     except UsageError as err:
         return None, str(err).replace("\n  mend: ", "; ")
