@@ -41,6 +41,7 @@ def validate_folder(folder: Path) -> tuple[Finding, ...]:
         raise ConfigurationError(
             f"{folder} is not a bundle: it has no bundle.lock.json", mend="toolkit deploy RUN --output DIR writes one"
         )
+    folder = folder.resolve()  # programs are started within it, and some are told its path
     paths = (p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_file())
     contents = {path: (folder / path).read_bytes() for path in paths if is_read(path)}
     return (*_judge(contents), *run_tools(folder), *compare_renderings(folder), *run_checkov(folder))
