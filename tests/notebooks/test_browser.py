@@ -34,7 +34,10 @@ def window(lab: str, pictures: Path) -> Iterator[Window]:
 
 
 def test_make_lab_opens_the_first_notebook_with_the_settings_that_are_tried_here() -> None:
-    said = subprocess.run(["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    # Under `make test` make is a child of make, and says its folder before and after.
+    said = subprocess.run(
+        ["make", "--no-print-directory", "-n", "lab"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     words = said.splitlines()[-1].split()
     assert words[-2:] == ["lab", "notebooks/00-start-here.ipynb"]
     assert words[0] == f"JUPYTER_CONFIG_PATH={ROOT}/notebooks/settings"
