@@ -82,7 +82,10 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """A whole grid. `simulated`: from a server on a simulated clock. `machine`: where else."""
+    """A whole grid. `simulated`: from a server on a simulated clock. `machine`: where else.
+
+    `window_s`: the shortest window, of the recording and so of a replay.
+    """
 
     title: str
     simulated: bool
@@ -90,6 +93,7 @@ class Grid:
     slo: str
     cores: float
     space: Space
+    window_s: float = 1.0
     windows: dict[str, tuple[Window, ...]] = field(default_factory=dict)
 
     @cached_property

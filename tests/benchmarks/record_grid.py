@@ -77,9 +77,8 @@ def record(name: str, window_s: float, most: int | None, output: Path) -> None:
         run_search(recording(plan, ledger, tuning.space), ledger, bench.measure, _watch)
     here = environment_here()
     text = ",".join(f"{c.metric}.{c.statistic}={c.limit}s" for c in slo.criteria)
-    grid = grid_of(
-        ledger, tuning.space, title=name, simulated=False, machine=here.summary(), slo=text, cores=here.cores
-    )
+    facts = {"title": name, "simulated": False, "machine": here.summary(), "slo": text, "cores": here.cores}
+    grid = grid_of(ledger, tuning.space, window_s=window_s, **facts)
     write_grid(output, grid)
     say(f"{output}: {len(grid.windows)} configurations, {grid.spent_s / 60:.0f} minutes of measuring")
 

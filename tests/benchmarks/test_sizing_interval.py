@@ -28,7 +28,7 @@ from toolkit.workflow.requests import read_requests
 from toolkit.workflow.run import run_poc
 from toolkit.workflow.served import configs_of, served_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timing]
+pytestmark = [pytest.mark.slow, pytest.mark.timing, pytest.mark.timeout(3600)]
 HELD_OUT = int(os.environ.get("SIZING_POINTS", "60"))
 DURATION_S = float(os.environ.get("SIZING_SECONDS", "4"))
 #: Shares of what a closed loop reaches. Held-out loads lie in between.

@@ -137,7 +137,13 @@ def test_a_method_on_a_grid(name: str, method: str, share: float) -> None:
 
 def _replayed(measured: Grid, method: str, share: float, seed: int, order: tuple[Expected, ...]) -> Found:
     replay, ledger, space = Replay(measured, seed), Ledger(budget_s=share * measured.spent_s), measured.space
-    plan = Plan(ranked=order, bounds=measured.bounds, objective=Objective(), budget_s=ledger.budget_s)
+    plan = Plan(
+        ranked=order,
+        bounds=measured.bounds,
+        objective=Objective(),
+        window_s=measured.window_s,
+        budget_s=ledger.budget_s,
+    )
     if method == "race":
         run_search(probing(space, plan.window_s), ledger, replay.measure, _watch)
     search = {
@@ -155,7 +161,7 @@ def _replayed(measured: Grid, method: str, share: float, seed: int, order: tuple
 def _order(measured: Grid, seed: int) -> tuple[Expected, ...]:
     """What the model expects after the probes of one replay."""
     ledger, space = Ledger(budget_s=math.inf), measured.space
-    run_search(probing(space, 1.0), ledger, Replay(measured, seed).measure, _watch)
+    run_search(probing(space, measured.window_s), ledger, Replay(measured, seed).measure, _watch)
     return expectations(space, laws_from_probes(space, ledger, cores=measured.cores), slo_from_text(measured.slo))
 
 

@@ -214,3 +214,15 @@ def test_shares_of_the_mean_request_add_up() -> None:
 def test_times_are_not_compared_while_others_work() -> None:
     disturbed = replace(with_model(alone_s=0.001), quiet=beside(1.0))
     assert [f.limit for f in diagnose(disturbed)] == ["other work"]
+
+
+def test_executions_after_a_pause_are_not_compared_with_executions_without_one() -> None:
+    rare = replace(window(split()), window_s=9.0)
+    assert diagnose(replace(with_model(alone_s=0.001), quiet=rare)) == ()
+
+
+def test_where_every_core_has_its_thread_no_instance_is_missing() -> None:
+    loaded = window(split(queue_s=0.020, size=4, taken_s=0.020), cpu=1.1)
+    one = replace(with_model(instances=1, threads=2), loaded=loaded)
+    assert diagnose(one) == ()
+    assert diagnose(replace(one, models=(replace(NET, instances=1, threads=0),))) == ()

@@ -87,7 +87,9 @@ def instances_too_few(facts: Facts) -> Iterator[Finding]:
         return
     for model, split in served(facts, "loaded"):
         busy = busy_share(facts.loaded, model)
-        if split.queue_s < 0.5 * execution_s(split):
+        # Where each thread has its core already, an instance more would only share them.
+        threads = 1 if model.threads is None else model.threads or facts.cores
+        if split.queue_s < 0.5 * execution_s(split) or model.instances * threads >= facts.cores:
             continue
         evidence = (
             f"{model.instances} x {model.name} is busy {percent_text(min(busy, 1.0))} of the time and requests wait "
@@ -144,6 +146,9 @@ def python_overhead(facts: Facts) -> Iterator[Finding]:
     """An execution is mostly the Python around the runtime."""
     for model, split in served(facts, "quiet"):
         if model.alone_s is None or is_disturbed(facts, "quiet"):
+            continue
+        # After a pause longer than itself an execution finds cold caches, whatever surrounds it.
+        if facts.quiet is None or busy_share(facts.quiet, model) * model.instances < 0.5:
             continue
         taken_s = execution_s(split)
         extra_s = taken_s - model.alone_s
