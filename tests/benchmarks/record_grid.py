@@ -2,6 +2,7 @@
 
     python tests/benchmarks/record_grid.py convolutions        # a model of about 2 ms a row
     python tests/benchmarks/record_grid.py digits              # the pipeline of pocs/vision
+    python tests/benchmarks/record_grid.py digits --race 3     # search live, and look up in the grid what was chosen
 
 Ctrl-C loses nothing: the same command goes on where it was. Run it on a machine that does nothing else. What it writes,
 tests/benchmarks/grids/NAME.json.gz, is what test_tuning.py replays.
@@ -17,14 +18,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.test_embedded_against_raw import convolutions
-from tuning_grid import grid_of, recording, write_grid
+from tuning_grid import Grid, grid_of, read_grid, recording, write_grid
 
 from toolkit.environment import environment_here
 from toolkit.tune.expect import probing
+from toolkit.tune.methods import race
 from toolkit.tune.objective import Objective
 from toolkit.tune.plan import Plan
 from toolkit.tune.search import Ledger, run_search
 from toolkit.tune.space import Ranges
+from toolkit.tune.tuned import tuned
 from toolkit.workflow.jobs import embedded
 from toolkit.workflow.measure import Driving
 from toolkit.workflow.runs import RUNS, locked, new_run, resumable_run
@@ -42,6 +45,8 @@ RANGES = {
     )
 }
 LAYERS = 4
+#: Of the grid's time, what a live race may take.
+SHARE = 0.10
 CONFIG = """
 name: "convolutions" backend: "onnxruntime" max_batch_size: 8
 input { name: "x" data_type: TYPE_FP32 dims: [8, 16, 16] }
@@ -57,8 +62,14 @@ def main() -> None:
     parser.add_argument("--window", type=float, default=1.0, help="seconds of the shortest window")
     parser.add_argument("--most", type=int, help="only so many configurations, to try the recording")
     parser.add_argument("--output", type=Path, help="default: grids/NAME.json.gz beside this file")
+    parser.add_argument("--race", type=int, metavar="TIMES", help="race on the live server instead of recording")
     asked = parser.parse_args()
-    record(asked.name, asked.window, asked.most, asked.output or HERE / "grids" / f"{asked.name}.json.gz")
+    file = asked.output or HERE / "grids" / f"{asked.name}.json.gz"
+    if asked.race:
+        for number in range(asked.race):
+            race_live(asked.name, read_grid(file), number)
+    else:
+        record(asked.name, asked.window, asked.most, file)
 
 
 def record(name: str, window_s: float, most: int | None, output: Path) -> None:
@@ -81,6 +92,25 @@ def record(name: str, window_s: float, most: int | None, output: Path) -> None:
     grid = grid_of(ledger, tuning.space, window_s=window_s, **facts)
     write_grid(output, grid)
     say(f"{output}: {len(grid.windows)} configurations, {grid.spent_s / 60:.0f} minutes of measuring")
+
+
+def race_live(name: str, grid: Grid, number: int) -> None:
+    """Search on the live server with a tenth of the grid's time, and say what the grid knows of the chosen one."""
+    tuning, ledger = _tuning(name, None), Ledger(budget_s=SHARE * grid.spent_s)
+    slo, config = tuning.subject.slo, {"race": name, "number": number}
+    run = new_run(RUNS, f"race-{name}", "record_grid", tuning.subject, config=config, models=tuning.digests)
+    plan = replace(plan_of(tuning, Objective(), budget_s=ledger.budget_s), window_s=grid.window_s)
+    with locked(run), embedded(tuning.repository, run / "triton.log", say)() as endpoint:
+        bench = bench_of(run, endpoint, tuning, tuning.requests(endpoint), Driving())
+        run_search(probing(tuning.space, plan.window_s), ledger, bench.measure, _watch)
+        plan = replace(plan, ranked=ranked(tuning.space, ledger, slo, say))
+        run_search(race(plan, ledger), ledger, bench.measure, _watch)
+    chosen = tuned(plan, ledger, tuning.space, slo, method="race", device="").decision.candidate or ""
+    best = max(grid.rates.values())
+    say(
+        f"race {number + 1}: {chosen}, {grid.rates.get(chosen, 0.0) / best:.1%} of the best in the grid "
+        f"({best:,.0f}/s), in {ledger.spent_s:.0f} s, {ledger.spent_s / grid.spent_s:.1%} of its time"
+    )
 
 
 def _tuning(name: str, most: int | None) -> Tuning:

@@ -127,7 +127,7 @@ FAULTS = {
     ),
     "queue delay": (Case(delay_us=10_000), Case(delay_us=100_000)),
     "batching off": (Case(batching=False), Case(batching=False, clients=32)),
-    "preprocessing": (Case(prepare_s=0.008), Case(prepare_s=0.025)),
+    "preprocessing": (Case(prepare_s=0.012), Case(prepare_s=0.030)),
     "client": (Case(client_burn=0.85), Case(client_burn=1.0)),
     "python overhead": (Case(wrapper={"burn_s": 0.005}), Case(wrapper={"burn_s": 0.02})),
     "cold start": (Case(wrapper={"cold_s": 0.3}), Case(wrapper={"cold_s": 1.5})),

@@ -226,3 +226,9 @@ def test_where_every_core_has_its_thread_no_instance_is_missing() -> None:
     one = replace(with_model(instances=1, threads=2), loaded=loaded)
     assert diagnose(one) == ()
     assert diagnose(replace(one, models=(replace(NET, instances=1, threads=0),))) == ()
+
+
+def test_a_request_sent_late_at_hardly_any_load_does_not_blame_the_load_generator() -> None:
+    late = window(split(), cpu=0.2, warned=(warning("ClientLimited", 0.002, invalid=True),))
+    assert diagnose(replace(HEALTHY, slow=late)) == ()
+    assert [f.limit for f in diagnose(replace(HEALTHY, quiet=late))] == ["client"]

@@ -140,7 +140,7 @@ def run_from_text(text: str, root: Path = RUNS) -> Path:
     if head == "latest" and colon:
         found = latest_run(root, name)
         if found is None:
-            known = ", ".join(sorted(p.name for p in root.glob("*"))) or "none"
+            known = ", ".join(sorted(p.name for p in root.glob("*") if p.is_dir())) or "none"
             raise UsageError(
                 f"there is no run of '{name}' under {root}/ (names there: {known})", mend="toolkit run first"
             )

@@ -30,6 +30,7 @@ from toolkit.workshop.live import Stopped
 from toolkit.workshop.opened import Opened
 from toolkit.workshop.plain import plainly
 from toolkit.workshop.show import Table, same_as
+from toolkit.workshop.turn import turn
 
 
 def preflight() -> Table:
@@ -129,19 +130,24 @@ def measure(opened: Opened) -> Path:
     """
     action = actions.measure(opened.poc, opened.changes)
     same_as(action)
-    root = opened.root
-    run, _ = build_poc(opened.poc, command=action.line, root=root, resume=True)
+    with turn(opened.root, opened.poc.name):
+        run = _measured(opened, action.line)
+    display(curve(run))
+    for view in tokens(run):
+        display(view)
+    return run
+
+
+def _measured(opened: Opened, line: str) -> Path:
+    run, _ = build_poc(opened.poc, command=line, root=opened.root, resume=True)
     live = LiveCurve(opened.poc.slo, run)
     live.show()
     try:
-        run_poc(opened.poc, command=action.line, root=root, resume=True, progress=live.say, watch=live.watch)
+        run_poc(opened.poc, command=line, root=opened.root, resume=True, progress=live.say, watch=live.watch)
     except Stopped:
         _decide_early(run)
     finally:
         live.finish()
-    display(curve(run))
-    for view in tokens(run):
-        display(view)
     return run
 
 

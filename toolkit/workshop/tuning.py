@@ -27,6 +27,7 @@ from toolkit.workshop.live import Live, Stopped
 from toolkit.workshop.opened import Opened
 from toolkit.workshop.plain import plainly
 from toolkit.workshop.show import Table, View, note, picture, same_as
+from toolkit.workshop.turn import turn
 
 MODEL_REPO = Path("model_repo")
 #: What smoke sizes make of a search.
@@ -49,7 +50,8 @@ def tune(opened: Opened, *, budget: str = "60s", slo: str | None = None) -> Path
     race = LiveRace(asked.budget_s)
     race.show()
     try:
-        run, _ = run_tune(asked, command=action.line, root=opened.root, progress=race.say, watch=race.watch)
+        with turn(opened.root, opened.poc.name):
+            run, _ = run_tune(asked, command=action.line, root=opened.root, progress=race.say, watch=race.watch)
     except Stopped:
         if race.run is None:
             raise UsageError("stopped before the race began", mend="run the cell again") from None
@@ -114,8 +116,10 @@ def diagnose(run: Path, *, window: str = "2s", apply: bool = False) -> Path:
     asked = Look(target=sweep, window_s=seconds_from_text(window), apply=apply)
     live = Live("Diagnosing", hint="stops after the running window")
     live.show()
+    root = run.parent.parent
     try:
-        folder, found = run_diagnose(asked, command=action.line, root=run.parent.parent, progress=live.say)
+        with turn(root, run.parent.name):
+            folder, found = run_diagnose(asked, command=action.line, root=root, progress=live.say)
     except Stopped as err:
         raise UsageError(
             f"stopped before '{err}'", mend="run the cell again; a diagnosis needs all of its windows"
