@@ -108,8 +108,9 @@ class Window:
 
     def _has_kernel(self) -> bool:
         self.page.wait_for_timeout(100)
-        kernels = self.page.request.get(f"{self.address}/api/kernels?token={TOKEN}").json()
-        return any(kernel["connections"] and kernel["execution_state"] == "idle" for kernel in kernels)
+        answer = self.page.request.get(f"{self.address}/api/kernels?token={TOKEN}")
+        # While a kernel is being started the list of kernels may be an error for a moment.
+        return answer.ok and any(k["connections"] and k["execution_state"] == "idle" for k in answer.json())
 
     def run_all(self) -> None:
         """Press Run, Run All Cells."""
