@@ -56,7 +56,7 @@ def test_traces_refused(timestamps_s: tuple[float, ...], message: str) -> None:
     [
         (Concurrency(clients=1), "concurrency-1", "1 client"),
         (Concurrency(clients=8), "concurrency-8", "8 clients"),
-        (RequestRate(rate_per_s=1500.5), "rate-1500.5-poisson", "1,500.5 requests/s (poisson)"),
+        (RequestRate(rate_per_s=1500.5), "rate-1500.5-poisson", "1,500 requests/s (poisson)"),
         (RequestRate(rate_per_s=2, arrival="gamma", variation=3), "rate-2-gamma-3", "2 requests/s (gamma)"),
         (Ramp(from_per_s=10, to_per_s=2000), "ramp-10-2000", "10 to 2,000 requests/s"),
     ],

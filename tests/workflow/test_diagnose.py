@@ -87,7 +87,11 @@ def test_a_model_is_read_from_its_own_configuration() -> None:
 
 
 def test_requests_with_their_tensors_as_json_are_told_from_binary_ones(tmp_path: Path) -> None:
-    (tmp_path / "0.http").write_bytes(b"POST /v2 HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
+    (tmp_path / "0.http").write_bytes(b"POST /v2/models/net/infer HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
     assert json_share(tmp_path) == 1.0
-    (tmp_path / "1.http").write_bytes(b"POST /v2 HTTP/1.1\r\nInference-Header-Content-Length: 2\r\n\r\n{}")
+    (tmp_path / "1.http").write_bytes(
+        b"POST /v2/models/net/infer HTTP/1.1\r\nInference-Header-Content-Length: 2\r\n\r\n{}"
+    )
     assert json_share(tmp_path) == 0.5
+    (tmp_path / "2.http").write_bytes(b"POST /v2/models/llm/generate_stream HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}")
+    assert json_share(tmp_path) == 0.5, "a request to generate has no other form"

@@ -144,10 +144,15 @@ def load_text(load: Load) -> str:
     if isinstance(load, Concurrency):
         return f"{load.clients} client{'' if load.clients == 1 else 's'}"
     if isinstance(load, RequestRate):
-        return f"{load.rate_per_s:,.6g} requests/s ({load.arrival})"
+        return f"{_rate(load.rate_per_s)} requests/s ({load.arrival})"
     if isinstance(load, Ramp):
-        return f"{load.from_per_s:,.6g} to {load.to_per_s:,.6g} requests/s"
+        return f"{_rate(load.from_per_s)} to {_rate(load.to_per_s)} requests/s"
     return f"a trace of {len(load.timestamps_s):,} requests"
+
+
+def _rate(per_s: float) -> str:
+    """From a thousand on without decimals."""
+    return f"{per_s:,.0f}" if per_s >= 1000 else f"{per_s:.4g}"
 
 
 def arrivals_s(load: OpenLoad) -> NDArray[np.float64]:

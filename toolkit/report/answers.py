@@ -9,7 +9,7 @@ from toolkit.load.slo import Slo
 from toolkit.report.descriptions import charted_percentile, charted_rate
 from toolkit.report.front import knee
 from toolkit.tune.decision import Trial, ranked, rivals_within_noise
-from toolkit.tune.words import rate_text, time_text
+from toolkit.tune.words import percent_text, rate_text, time_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,17 +46,19 @@ def knee_load(trials: tuple[Trial, ...], slo: Slo) -> Answer:
 
 
 def commonest_batch(trials: tuple[Trial, ...], model: str) -> Answer:
-    """The batch size in which most rows of a served model were executed, at the leading configuration's best load."""
+    """The batch sizes in which most rows of a served model were executed, at the leading configuration's best load."""
     leaders = ranked(trials)
     splits = [s for s in leaders[0][1].measurement.models if s.model == model] if leaders else []
     batches = [b for s in splits for b in s.batches]
     if not batches:
         return Answer(right=(), said=f"the server told no batch sizes of {model}")
-    most = max(batches, key=lambda b: b.size * b.executions)
-    rows = sum(b.size * b.executions for b in batches)
-    share = 100 * most.size * most.executions / rows
-    said = f"{share:.0f} % of the rows of {model} went in batches of {most.size}"
-    return Answer(right=(bucket(most.size),), said=f"{said}, with {load_text(leaders[0][1].load)}")
+    rows = dict.fromkeys((name for name, _ in BUCKETS), 0)
+    for b in batches:
+        rows[bucket(b.size)] += b.size * b.executions
+    most = max(rows, key=lambda name: rows[name])
+    share = percent_text(rows[most] / sum(rows.values()))
+    said = f"{share} of the rows of {model} went in batches of {most}"
+    return Answer(right=(most,), said=f"{said}, with {load_text(leaders[0][1].load)}")
 
 
 #: Batch sizes as they are asked for: exact ones vary from run to run.

@@ -7,7 +7,7 @@ on dark. Every chart's `description` is its text alternative. This module does n
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -29,7 +29,22 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down"
 FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 
 #: By part of the mean request: the server's in colour, what is outside the server last.
-PART_COLOURS = ("#E69F00", "#56B4E9", "#0072B2", "#009E73", "#CC79A7", "#6F7782", "#AEB4BC")
+PART_COLOURS = ("#E69F00", "#56B4E9", "#0072B2", "#009E73", "#CC79A7", "#6F7782", "#AEB4BC", "#D3D7DB")
+#: A remainder below zero by more than this share of the latency: steps of a pipeline ran at the same time.
+SIDE_BY_SIDE, SIDE_BY_SIDE_SHARE = "side by side", 0.05
+
+
+def shown_part(part: str, share: float) -> str:
+    """A part of the mean request as the legend names it; `share` is that of the latency."""
+    return SIDE_BY_SIDE if part == "remainder" and share < -SIDE_BY_SIDE_SHARE else part
+
+
+def part_colour(alt: Any, rows: Sequence[dict[str, Any]], columns: int | None = None) -> Any:
+    """The colour of each part that the rows have, with the legend in one line unless `columns` says otherwise."""
+    shown = {row["part"] for row in rows}
+    colours = {p: c for p, c in zip((*PARTS, SIDE_BY_SIDE), PART_COLOURS, strict=True) if p in shown}
+    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
+    return alt.Color("part:N", scale=scale, legend=alt.Legend(title=None, columns=columns or len(colours)))
 
 
 def time_split_chart(splits: Iterable[tuple[str, TimeSplit]], *, width: int = 720) -> Any:
@@ -37,13 +52,14 @@ def time_split_chart(splits: Iterable[tuple[str, TimeSplit]], *, width: int = 72
     alt = altair_module()
     splits = tuple(splits)
     rows = [
-        {"label": label, "part": part, "order": order, "time": part_s(split, part) * 1e3}
+        {"label": label, "part": shown_part(part, part_s(split, part) / split.latency_s), "order": order}
+        | {"time": part_s(split, part) * 1e3}
         for label, split in splits
         for order, part in enumerate(PARTS)
+        if split.latency_s
     ]
     # Room for labels in a reader's wider font.
     room = min(7.5 * max((len(label) for label, _ in splits), default=0), 0.45 * width)
-    legend = alt.Legend(title=None, columns=len(PARTS) if width > 500 else 4)
     chart = (
         alt.Chart(alt.Data(values=rows))
         .mark_bar(height={"band": 0.62})
@@ -52,7 +68,7 @@ def time_split_chart(splits: Iterable[tuple[str, TimeSplit]], *, width: int = 72
             y=alt.Y(
                 "label:N", title=None, sort=[label for label, _ in splits], axis=alt.Axis(grid=False, minExtent=room)
             ),
-            color=alt.Color("part:N", scale=alt.Scale(domain=PARTS, range=PART_COLOURS), legend=legend),
+            color=part_colour(alt, rows, None if width > 500 else 4),
             order=alt.Order("order:O"),
         )
     )

@@ -48,7 +48,7 @@ def latency_throughput_chart(
         base.mark_point(size=56, strokeWidth=1.75, opacity=1).encode(**of_candidate).transform_filter("!datum.passed"),
         *slo_line(alt, q, limit_s),
         *_ring(alt, rows, decision, x, y),
-        *_knees(alt, rows, x, y),
+        *_knees(alt, rows, decision, x, y),
     ]
     text = describe_latency_throughput(trials, slo, decision)
     return finished(alt, alt.layer(*layers), "latency-throughput", text, width, round(width * 0.3 + 150))
@@ -81,8 +81,11 @@ def _size(point: Point) -> float:
     return load.rate_per_s if isinstance(load, RequestRate) else 0.0
 
 
-def _knees(alt: Any, rows: list[dict[str, Any]], x: Any, y: Any) -> list[Any]:
-    turns = alt.Chart(alt.Data(values=[row for row in rows if row["knee"]])).encode(x=x, y=y)
+def _knees(alt: Any, rows: list[dict[str, Any]], decision: Decision | None, x: Any, y: Any) -> list[Any]:
+    """Of the chosen curve, where one is chosen: the words would lie upon the others' lines."""
+    chosen = decision.candidate if decision else None
+    turning = [row for row in rows if row["knee"] and chosen in (None, row["candidate"])]
+    turns = alt.Chart(alt.Data(values=turning)).encode(x=x, y=y)
     return [turns.mark_text(text="knee", dy=16, color="currentColor")]
 
 

@@ -38,7 +38,7 @@ def pareto_chart(trials: tuple[Trial, ...], slo: Slo, *, width: int = 720) -> An
     steps = base.transform_filter("datum.front").mark_line(interpolate="step-before", strokeWidth=1.5, opacity=0.8)
     layers = [
         steps.encode(color=alt.value("currentColor")),
-        base.transform_filter("!datum.front").mark_point(size=36, opacity=0.4).encode(**marks),
+        base.transform_filter("!datum.front").mark_point(size=36, opacity=0.7).encode(**marks),
         base.transform_filter("datum.front").mark_point(size=72, filled=True, opacity=1).encode(**marks),
         *(slo_line(alt, q, limit_s) if is_near else ()),
     ]

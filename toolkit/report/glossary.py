@@ -28,6 +28,10 @@ GLOSSARY = (
         "Network, client, remainder",
         "Time outside the models: on the wire, in the load generator, unexplained.",
     ),
+    (
+        "Side by side",
+        "What a pipeline's steps take together beyond the latency, because some of them run at the same time.",
+    ),
     ("Batch size mean", "Requests that the server ran together in one execution, on average."),
     ("Goodput", "Requests that keep every time limit of the objective, a second, or as a share of all."),
     ("TTFT", "Time to first token: from the intended send of a request to the first response of its stream."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from toolkit.report.charts import PART_COLOURS, altair_module, finished
+from toolkit.report.charts import altair_module, finished, part_colour, shown_part
 from toolkit.report.descriptions import PARTS
 from toolkit.tune.words import percent_text
 
@@ -14,19 +14,15 @@ def share_chart(windows: Mapping[str, Mapping[str, float]], *, width: int = 720)
     """One stacked bar (% of the mean latency) per window that has shares. Returns an altair.Chart."""
     alt = altair_module()
     known = {when: shares for when, shares in windows.items() if shares}
-    parts = [part for part in PARTS if any(part in shares for shares in known.values())]
     rows = [
-        {"window": when, "part": part, "order": parts.index(part), "share": 100 * share}
+        {"window": when, "part": shown_part(part, share), "order": PARTS.index(part), "share": 100 * share}
         for when, shares in known.items()
         for part, share in shares.items()
     ]
-    colours = dict(zip(PARTS, PART_COLOURS, strict=True))
-    scale = alt.Scale(domain=parts, range=[colours[part] for part in parts])
     y = alt.Y("window:N", title=None, sort=list(known), axis=alt.Axis(grid=False, minExtent=90))
     x = alt.X("share:Q", title="Share of the mean latency (%)", stack="zero", axis=alt.Axis(grid=True))
-    colour = alt.Color("part:N", scale=scale, legend=alt.Legend(title=None, columns=len(parts)))
     bars = alt.Chart(alt.Data(values=rows)).mark_bar(height={"band": 0.62})
-    chart = bars.encode(x=x, y=y, color=colour, order=alt.Order("order:O"))
+    chart = bars.encode(x=x, y=y, color=part_colour(alt, rows), order=alt.Order("order:O"))
     return finished(alt, chart, "time-shares", describe_shares(known), width, 90 + 36 * max(len(known), 1))
 
 

@@ -129,8 +129,8 @@ def _noise_risks(report: Report) -> Iterator[Risk]:
 
 def _warning_risks(point: Point | None) -> Iterator[Risk]:
     for warning in point.measurement.warnings if point else ():
-        # An undecided point has said already that its samples are too few.
-        if not (warning.kind == "TooFewSamples" and point and point.outcome == "UNDECIDED"):
+        # Whether the samples suffice for what is asked is in each verdict; this one is about every p99.
+        if warning.kind != "TooFewSamples":
             yield Risk(name=f"Warning: {warning.kind}", text=sentence_text(warning.text))
 
 

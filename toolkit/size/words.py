@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from toolkit.load.slo import criterion_text
 from toolkit.size.cost import Cost
 from toolkit.size.figure import Figure
 from toolkit.size.plan import CapacityPlan, Resource
-from toolkit.tune.words import rate_text, time_text
+from toolkit.tune.words import rate_text, target_text, time_text
 
 Rows = tuple[tuple[str, ...], ...]
 Titled = tuple[str, tuple[str, ...], Rows]
@@ -17,7 +16,7 @@ def sentence(plan: CapacityPlan) -> str:
     peak, count = rate_text(plan.asked.demand.peak_per_s), plan.replicas
     text = (
         f"{count.recommended} replicas of {plan.model} ('{plan.candidate}') carry {peak} requests/s within "
-        f"{', '.join(criterion_text(c) for c in plan.slo.criteria)}: {count.for_peak.value:g} for the peak with "
+        f"{', '.join(target_text(c) for c in plan.slo.criteria)}: {count.for_peak.value:g} for the peak with "
         f"{100 * plan.asked.headroom:g} % headroom, {count.spare} spare."
     )
     if plan.cost is None or not plan.cost.options:

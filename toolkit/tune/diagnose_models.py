@@ -123,6 +123,9 @@ def threads_spinning(facts: Facts) -> Iterator[Finding]:
     slow = facts.slow
     if slow is None or slow.server is None or not slow.throughput_per_s or facts.has_gpu or not facts.cores:
         return
+    # A request that is answered in many executions has no parts of its time.
+    if slow.split is None:
+        return
     models = [(m, s) for m, s in served(facts, "slow")]
     pooled = [m for m, _ in models if m.threads is not None and (m.threads or facts.cores) > 1]
     if not pooled:

@@ -16,7 +16,8 @@ def settings_text(configuration: Configuration) -> str:
     """The settings in words; those of what is configured too, which changes nothing."""
     texts = []
     for entry, setting in configuration.settings.items():
-        threads = "" if setting.threads is None else f", {setting.threads or 'all'} threads"
+        plural = "" if setting.threads == 1 else "s"
+        threads = "" if setting.threads is None else f", {setting.threads or 'all'} thread{plural}"
         sizes = f", preferred {'/'.join(map(str, setting.preferred))}" if setting.preferred else ""
         variant = f", {setting.variant}" if setting.variant else ""
         count = f"{setting.instances} instance{'s' if setting.instances > 1 else ''}"

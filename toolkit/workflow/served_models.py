@@ -81,7 +81,10 @@ def model_file(entry: RepositoryEntry) -> Path:
 
 
 def json_share(folder: Path) -> float:
-    """Of HTTP requests, the share whose tensors are JSON; 0 where none is HTTP."""
-    requests = [r for r in read_requests(folder) if r[:4] == b"POST"]
+    """Of HTTP requests for an inference, the share whose tensors are JSON; 0 where there is none.
+
+    A request to generate text is JSON and nothing else.
+    """
+    requests = [r for r in read_requests(folder) if r[:4] == b"POST" and r.split(b" ", 2)[1].endswith(b"/infer")]
     plain = [r for r in requests if BINARY not in r.partition(b"\r\n\r\n")[0].lower()]
     return len(plain) / len(requests) if requests else 0.0

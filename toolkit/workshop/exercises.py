@@ -5,6 +5,7 @@ In: a prediction, and an Answer that the library computed. Out: PASS or FAIL wit
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,22 +25,25 @@ from toolkit.workshop.streaming import Streamed
 
 WAITS = (FIRST, GAP)
 BATCHES = tuple(name for name, _ in BUCKETS)
+#: Characters of a line of the answer, which a page of 1280 pixels shows unbroken.
+WIDTH = 100
 
 
 class Prediction:
-    """A question and its choices; `value` is what is chosen, the first one until somebody chooses."""
+    """A question and its choices; `value` is what is chosen, None until somebody chooses."""
 
     def __init__(self, question: str, choices: Sequence[str]) -> None:
         if not choices:
             raise UsageError("there is nothing to choose from", mend="workshop.predict(question, [one, other])")
         self.question, self.choices = question, tuple(choices)
-        self.buttons = widgets.RadioButtons(options=list(choices), value=choices[0], layout={"width": "max-content"})
+        self.buttons = widgets.RadioButtons(options=list(choices), value=None, layout={"width": "max-content"})
         self.buttons.tooltip = question
 
     @property
-    def value(self) -> str:
+    def value(self) -> str | None:
         """The choice."""
-        return str(self.buttons.value)
+        found: str | None = self.buttons.value
+        return found
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         widget = widgets.VBox([widgets.HTML(note(self.question, strong=True)), self.buttons])
@@ -67,12 +71,17 @@ def loads(opened: Opened) -> tuple[str, ...]:
 def check(prediction: Prediction | str, answer: Answer, *, hint: str = "") -> None:
     """Say whether a prediction was right, and what was measured."""
     said = prediction if isinstance(prediction, str) else prediction.value
+    hint = f"hint: {hint}" if hint else ""
     if not answer.right:
-        print(f"OPEN: {answer.said}")  # noqa: T201 - the cell's answer
+        lines = [f"OPEN: {answer.said}"]
+    elif said is None:
+        lines = [f"OPEN: nothing was predicted; {answer.said}"]
     elif said in answer.right:
-        print(f"PASS: {answer.said}")  # noqa: T201
+        lines = [f"PASS: {answer.said}"]
     else:
-        print(f"FAIL: you said '{said}'; {answer.said}" + (f"\n  hint: {hint}" if hint else ""))  # noqa: T201
+        lines = [f"FAIL: you said '{said}'; {answer.said}", hint]
+    for line in filter(None, lines):
+        print(textwrap.fill(line, WIDTH, initial_indent="  " * (line is hint), subsequent_indent="  "))  # noqa: T201
 
 
 @plainly

@@ -61,7 +61,7 @@ def inspect(opened: Opened) -> Table:
     ]
     sides = (("input", found.signature.inputs), ("output", found.signature.outputs)) if found.signature else ()
     tensors = [_tensor_row(side, t) for side, specs in sides for t in specs]
-    unsafe = [("unsafe", text) for text in found.unsafe] + [("to install first", text) for text in found.needs]
+    unsafe = [("unsafe", short(text)) for text in found.unsafe] + [("to install first", text) for text in found.needs]
     return Table(columns=("what", "value"), rows=(*facts, *tensors, *unsafe), caption=short(source))
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.load.pattern import load_text
-from toolkit.load.slo import criterion_text
 from toolkit.poc import Poc, read_poc
+from toolkit.tune.words import target_text
 from toolkit.workflow.runs import RUNS
 from toolkit.workshop.actions import ROOT
 from toolkit.workshop.plain import plainly
@@ -39,7 +39,7 @@ class Opened:
         rows = [
             ("title", poc.file.title),
             ("your model", self.model or ", ".join(spec.source for spec in poc.file.models.values())),
-            ("objective (SLO)", " and ".join(criterion_text(c) for c in poc.slo.criteria)),
+            ("objective (SLO)", " and ".join(target_text(c) for c in poc.slo.criteria)),
             ("configurations", ", ".join(c.name for c in poc.candidates)),
             ("loads", loads),
             *((("sizes", "smoke sizes: short loads, the same path"),) if poc.smoke else ()),

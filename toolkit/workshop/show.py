@@ -116,6 +116,11 @@ def note(text: str, *, strong: bool = False) -> str:
     return f"<div style='color:{TEXT};font-weight:{weight};line-height:1.5'>{body}</div>"
 
 
+def command(line: str) -> str:
+    """A command line as HTML, for a widget."""
+    return f"<code style='color:{TEXT};font-size:12px;line-height:1.5'>$ {html.escape(line)}</code>"
+
+
 def same_as(action: Action) -> None:
     """Print the command line and the Python call that do the same as a cell."""
     print(f"$ {action.line}\n>>> {action.call}")  # noqa: T201 - the cell's answer

@@ -20,7 +20,7 @@ from toolkit.workflow.runs import read_manifest
 from toolkit.workflow.size import make_plan, size_run
 from toolkit.workshop import actions
 from toolkit.workshop.plain import plainly
-from toolkit.workshop.show import View, drawn, note, same_as
+from toolkit.workshop.show import View, command, drawn, note, same_as
 
 PRICES = "prices.yaml"
 WIDE = {"width": "460px"}
@@ -91,7 +91,7 @@ class Planner:
             return None, None
         chart = sizing_chart(plan)
         line = self._action(peak, headroom, price).line
-        self._said.value = note(words.sentence(plan), strong=True) + note(f"$ {line}")
+        self._said.value = note(words.sentence(plan), strong=True) + command(line)
         self._chart.value = drawn((chart,), key=self._run.name)
         return plan, chart
 
