@@ -23,7 +23,7 @@ from toolkit.report.report import read_report
 from toolkit.repository.entry import read_entry
 from toolkit.workflow.deploy import Deployment, deploy_run, deployment_spec
 from toolkit.workflow.run import run_poc
-from toolkit.workflow.runs import read_manifest, run_from_text
+from toolkit.workflow.runs import MANIFEST, read_manifest, run_from_text
 
 
 def finished_steps(run: Path) -> dict[str, int]:
@@ -78,6 +78,16 @@ def test_resume_repeats_no_step_and_another_configuration_is_another_run(done: t
     assert again == run
     assert finished_steps(run) == before
     assert run_from_text("latest:tiny", place / "runs") == run
+
+
+def test_latest_is_the_run_of_a_poc_and_not_what_was_measured_of_a_model_of_its_name(tmp_path: Path) -> None:
+    for started in ("20260101T000000Z", "20260102T000000Z"):
+        (tmp_path / "acme" / started).mkdir(parents=True)
+        (tmp_path / "acme" / started / MANIFEST).touch()
+    first, second = sorted((tmp_path / "acme").iterdir())
+    assert run_from_text("latest:acme", tmp_path) == second
+    (first / "repository").mkdir()
+    assert run_from_text("latest:acme", tmp_path) == first
 
 
 def test_deploy_refuses_what_is_not_proven_and_a_folder_that_is_not_empty(

@@ -124,8 +124,13 @@ def _newest_first(root: Path, name: str) -> list[Path]:
 
 
 def latest_run(root: Path, name: str) -> Path | None:
-    """The newest run folder of `name`, or None."""
-    return next(iter(_newest_first(root, name)), None)
+    """The newest run of the PoC `name`, else of a model of that name, or None.
+
+    What is measured of a model alone (a sweep, a diagnosis) has no repository and bears the model's name, which may be
+    that of a PoC, too.
+    """
+    found = _newest_first(root, name)
+    return next((f for f in found if (f / "repository").is_dir()), next(iter(found), None))
 
 
 def resumable_run(root: Path, name: str, *, config: object, models: dict[str, str]) -> Path | None:
