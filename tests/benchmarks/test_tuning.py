@@ -34,6 +34,7 @@ from toolkit.tune.plan import Expected, Plan
 from toolkit.tune.search import Ledger, run_search
 from toolkit.tune.space import Ranges, Space, space_of
 from toolkit.tune.tuned import tuned
+from toolkit.workflow.tune import PROBE_SHARE, window_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 GRIDS = Path(__file__).parent / "grids"
@@ -141,11 +142,11 @@ def _replayed(measured: Grid, method: str, share: float, seed: int, order: tuple
         ranked=order,
         bounds=measured.bounds,
         objective=Objective(),
-        window_s=measured.window_s,
+        window_s=window_for(share * measured.spent_s),
         budget_s=ledger.budget_s,
     )
     if method == "race":
-        run_search(probing(space, plan.window_s), ledger, replay.measure, _watch)
+        run_search(probing(space, window_for(ledger.budget_s, PROBE_SHARE)), ledger, replay.measure, _watch)
     search = {
         "race": lambda: race(plan, ledger),
         "optuna": lambda: tpe(plan, ledger, space, seed=seed),

@@ -69,6 +69,12 @@ def diagnosis(err: BaseException, path: Path, guards: GuardLog) -> ExportFailed:
             f"{line}: the values of a tensor decide which code runs ({_code_at(line)})",
             mend="compute both and choose with torch.where, use torch.cond, or move the choice out of forward()",
         )
+    untranslated = re.search(r"translating node .*?torch\.ops\.([\w.]+)", text)
+    if untranslated:
+        return ExportFailed(
+            f"{line}: ONNX has no counterpart of {untranslated[1].removesuffix('.default')}, which the model calls",
+            mend="say it in forward() with other operators; export.log has the whole of torch's explanation",
+        )
     return ExportFailed(
         f"{line}: torch.export cannot trace the model: {type(cause).__name__}: {text.splitlines()[0] if text else ''}",
         mend="read export.log for the whole of torch's explanation",

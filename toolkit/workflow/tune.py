@@ -146,14 +146,18 @@ def _for_check(bench: Bench) -> Bench:
     return replace(bench, place="exhaustive/", names=type(bench.names)(), loaded=dict(bench.loaded))
 
 
+def window_for(budget_s: float, share: float = WINDOW_SHARE) -> float:
+    """Seconds of the shortest window, a share of the budget between two ends."""
+    return min(MOST_WINDOW_S, max(LEAST_WINDOW_S, share * budget_s))
+
+
 def plan_of(tuning: Tuning, objective: Objective, *, budget_s: float, memory_bytes: int | None = None) -> Plan:
     """Before anything is probed: in the order of the space."""
-    window_s = min(MOST_WINDOW_S, max(LEAST_WINDOW_S, WINDOW_SHARE * budget_s))
     return Plan(
         ranked=tuple(Expected(candidate=c.candidate, rate_per_s=1.0) for c in tuning.space.configurations),
         bounds=tuple(bound_of(c) for c in tuning.subject.slo.criteria),
         objective=objective,
-        window_s=window_s,
+        window_s=window_for(budget_s),
         most_memory_bytes=memory_bytes,
         budget_s=budget_s,
         limit_s=tightest_limit_s(tuning.subject.slo),
@@ -166,7 +170,7 @@ def _search(
     """Probe, order, search. Returns the plan that was followed."""
     space, slo = tuning.space, tuning.subject.slo
     progress(forecast_text(space, asked.method, asked.budget_s, plan.window_s))
-    probe_s = min(MOST_WINDOW_S, max(LEAST_WINDOW_S, PROBE_SHARE * asked.budget_s))
+    probe_s = window_for(asked.budget_s, PROBE_SHARE)
     run_search(probing(space, probe_s), ledger, bench.measure, _watching(plan, slo, progress))
     plan = replace(plan, ranked=ranked(space, ledger, slo, progress))
     say = _watching(plan, slo, progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolkit.errors import UsageError
 from toolkit.load.pattern import load_text
 from toolkit.poc import Poc, read_poc
 from toolkit.tune.words import target_text
@@ -55,8 +56,19 @@ class Opened:
 
 def read_opened(folder: Path, model: str, settings: tuple[str, ...]) -> Opened:
     """Read a PoC with its changes. Raises ConfigurationError and UsageError."""
-    poc = read_poc(folder, settings=settings, model=model or None)
-    return Opened(poc=poc, model=model, settings=settings)
+    place = _located(model)
+    poc = read_poc(folder, settings=settings, model=place or None)
+    return Opened(poc=poc, model=place, settings=settings)
+
+
+def _located(model: str) -> str:
+    """MODEL with its path from where the kernel runs, else from the project's folder."""
+    place = Path(model.partition(":")[0])
+    if not model or place.exists():
+        return model
+    if not (ROOT / place).exists():
+        raise UsageError(f"{place} is not there", mend="a path from the folder of the notebook's project, or upload it")
+    return str(ROOT / model)
 
 
 @plainly

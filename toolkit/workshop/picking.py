@@ -13,7 +13,7 @@ from toolkit.export.inspect import Inspection, inspect_model
 from toolkit.models.source import source_from_path
 from toolkit.records import write_bytes
 from toolkit.workshop import actions
-from toolkit.workshop.actions import ROOT, short
+from toolkit.workshop.actions import short
 from toolkit.workshop.opened import Opened, read_opened
 from toolkit.workshop.plain import plainly
 from toolkit.workshop.show import View, note, same_as, table_html
@@ -79,11 +79,7 @@ def checked(opened: Opened, model: str) -> tuple[Opened, Inspection]:
 
 def open_again(opened: Opened, model: str) -> Opened:
     """The same PoC with another model. Raises UsageError where it has several, or there is none at that path."""
-    place = Path(model.partition(":")[0])
-    if model and not place.exists() and not (ROOT / place).exists():
-        raise UsageError(f"{place} is not there", mend="a path from the folder of the notebook's project, or upload it")
-    path = model if place.exists() or not model else str(ROOT / model)
-    return replace(read_opened(opened.poc.folder, path, opened.settings), root=opened.root)
+    return replace(read_opened(opened.poc.folder, model, opened.settings), root=opened.root)
 
 
 def signature_html(found: Inspection) -> str:
