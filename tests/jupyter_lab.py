@@ -17,13 +17,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
 from tiny_poc import wait_until
 
 ROOT = Path(__file__).parents[1]
-NAMES = sorted(p.name for p in (ROOT / "notebooks").glob("*.ipynb"))
-#: The one that a browser runs whole in `make test`; nbval then takes what was measured there.
-WHOLE = "10-vision.ipynb"
 TOKEN = "tests"
 CHROMIUM = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
             "--disable-component-update", "--disable-sync")  # fmt: skip
@@ -56,19 +52,6 @@ def environment_of(workplace: Path) -> dict[str, str]:
         "PYTHONPATH": str(workplace),
         "XDG_CACHE_HOME": cache,
     }
-
-
-def run_in(workplace: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """`python -m WORDS` in a workplace."""
-    command, environment = [sys.executable, "-m", *words], environment_of(workplace)
-    return subprocess.run(command, cwd=workplace, env=environment, capture_output=True, text=True, check=False)
-
-
-def run_in_kernel(workplace: Path, name: str) -> None:
-    """Run a notebook in a fresh kernel: cells tagged `nbval-check-output` answer as saved, the others without error."""
-    pytest.importorskip("nbval", reason="the notebooks need the `test` extra")
-    done = run_in(workplace, "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", f"notebooks/{name}")
-    assert done.returncode == 0, done.stdout
 
 
 @contextmanager

@@ -40,14 +40,22 @@ def talking(*talks: Talk, context: ssl.SSLContext | None = None) -> Iterator[str
         thread.join(30)
 
 
-def saying(*parts: bytes, pause_s: float = 0.001) -> Talk:
-    """Reads once, then says `parts`, each in a packet of its own."""
+def saying(*parts: bytes, pause_s: float = 0.001, linger_s: float = 0.0) -> Talk:
+    """Reads once, then says `parts`, each in a packet of its own.
+
+    linger_s: wait so long at most for the other end to close first. Who closes with something unread resets the
+    connection, and a slow reader then loses the end of what was said.
+    """
 
     def talk(peer: socket.socket) -> None:
         peer.recv(1 << 16)
         for part in parts:
             peer.sendall(part)
             time.sleep(pause_s)
+        if linger_s:
+            peer.settimeout(linger_s)
+            while peer.recv(1 << 16):
+                pass
 
     return talk
 

@@ -88,7 +88,7 @@ def test_an_answer_in_pieces_of_every_size() -> None:
     stream = SETTINGS + answer()
     for size in (1, 5, 9, 13, 1000):
         with talking(
-            saying(*(stream[at : at + size] for at in range(0, len(stream), size)), pause_s=0.0005)
+            saying(*(stream[at : at + size] for at in range(0, len(stream), size)), pause_s=0.0005, linger_s=10)
         ) as address:
             connection = grpc(address)
             assert exchange(connection, QUESTION) == 200
