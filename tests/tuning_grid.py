@@ -84,7 +84,7 @@ class Window:
 class Grid:
     """A whole grid. `simulated`: from a server on a simulated clock. `machine`: where else.
 
-    `window_s`: the shortest window, of the recording and so of a replay.
+    `window_s`: the shortest window of the recording.
     """
 
     title: str

@@ -24,7 +24,7 @@ from toolkit.environment import environment_here
 from toolkit.tune.expect import probing
 from toolkit.tune.methods import race
 from toolkit.tune.objective import Objective
-from toolkit.tune.plan import Plan
+from toolkit.tune.plan import PROBE_SHARE, Plan, window_for
 from toolkit.tune.search import Ledger, run_search
 from toolkit.tune.space import Ranges
 from toolkit.tune.tuned import tuned
@@ -99,10 +99,10 @@ def race_live(name: str, grid: Grid, number: int) -> None:
     tuning, ledger = _tuning(name, None), Ledger(budget_s=SHARE * grid.spent_s)
     slo, config = tuning.subject.slo, {"race": name, "number": number}
     run = new_run(RUNS, f"race-{name}", "record_grid", tuning.subject, config=config, models=tuning.digests)
-    plan = replace(plan_of(tuning, Objective(), budget_s=ledger.budget_s), window_s=grid.window_s)
+    plan = plan_of(tuning, Objective(), budget_s=ledger.budget_s)
     with locked(run), embedded(tuning.repository, run / "triton.log", say)() as endpoint:
         bench = bench_of(run, endpoint, tuning, tuning.requests(endpoint), Driving())
-        run_search(probing(tuning.space, plan.window_s), ledger, bench.measure, _watch)
+        run_search(probing(tuning.space, window_for(ledger.budget_s, PROBE_SHARE)), ledger, bench.measure, _watch)
         plan = replace(plan, ranked=ranked(tuning.space, ledger, slo, say))
         run_search(race(plan, ledger), ledger, bench.measure, _watch)
     chosen = tuned(plan, ledger, tuning.space, slo, method="race", device="").decision.candidate or ""

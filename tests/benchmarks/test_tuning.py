@@ -30,11 +30,10 @@ from toolkit.tune.expect import expectations, laws_from_probes, probing
 from toolkit.tune.max_rate_probe import bound_of
 from toolkit.tune.methods import race
 from toolkit.tune.objective import Objective
-from toolkit.tune.plan import Expected, Plan
+from toolkit.tune.plan import PROBE_SHARE, Expected, Plan, window_for
 from toolkit.tune.search import Ledger, run_search
 from toolkit.tune.space import Ranges, Space, space_of
 from toolkit.tune.tuned import tuned
-from toolkit.workflow.tune import PROBE_SHARE, window_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 GRIDS = Path(__file__).parent / "grids"
@@ -142,7 +141,7 @@ def _replayed(measured: Grid, method: str, share: float, seed: int, order: tuple
         ranked=order,
         bounds=measured.bounds,
         objective=Objective(),
-        window_s=window_for(share * measured.spent_s),
+        window_s=window_for(ledger.budget_s),
         budget_s=ledger.budget_s,
     )
     if method == "race":
@@ -162,6 +161,7 @@ def _replayed(measured: Grid, method: str, share: float, seed: int, order: tuple
 def _order(measured: Grid, seed: int) -> tuple[Expected, ...]:
     """What the model expects after the probes of one replay."""
     ledger, space = Ledger(budget_s=math.inf), measured.space
+    # As long as the recorded ones: how busy the model was follows from their executions.
     run_search(probing(space, measured.window_s), ledger, Replay(measured, seed).measure, _watch)
     return expectations(space, laws_from_probes(space, ledger, cores=measured.cores), slo_from_text(measured.slo))
 

@@ -43,7 +43,7 @@ def servers_of(workplace: Path) -> list[int]:
 
 def is_plain(error: str) -> bool:
     """A message with its mend, and nothing of Python's."""
-    return "mend:" in error and not re.search(r"Traceback|File \"|, line \d+", error)
+    return "mend:" in error and not re.search(r"Traceback|File \"|\.py[:(]|line \d+", error)
 
 
 @pytest.fixture(autouse=True)
@@ -175,5 +175,6 @@ def test_a_model_that_opens_and_cannot_be_exported_is_said(workplace: Path) -> N
         text, error = kernel.run("workshop.pick_model(poc)")
         assert error == "" and "PASS: pytorch" in text
         _, error = kernel.run("run = workshop.build(poc)")
-        assert is_plain(error) and "ONNX has no counterpart of aten.linalg_eig" in error, error
+        # The customer's own file is named, and no line of ours.
+        assert is_plain(error.replace("stubborn/model.py:", "")) and "ONNX has no counterpart of aten.linalg_eig" in error, error
         assert "'run' is not there" in kernel.run("workshop.serve(run)")[1]

@@ -20,7 +20,7 @@ def client(facts: Facts) -> Iterator[Finding]:
     """The load generator itself is what was measured."""
     shares = [m.client.cpu_share for m in _windows(facts) if m.client]
     # Who is late although hardly anything is asked was woken late: it is not the work that limits.
-    busy = [m for m in (facts.loaded, facts.quiet) if m is not None]
+    busy = [m for m in _windows(facts) if m is not facts.slow]
     late = [w for m in busy for w in m.warnings if w.kind == "ClientLimited" and w.invalid]
     share = max(shares, default=0.0)
     evidence = late[0].text if late else f"the load generator used {percent_text(share)} of a core"

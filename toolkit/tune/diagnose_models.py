@@ -147,11 +147,11 @@ def threads_spinning(facts: Facts) -> Iterator[Finding]:
 
 def python_overhead(facts: Facts) -> Iterator[Finding]:
     """An execution is mostly the Python around the runtime."""
+    if facts.quiet is None or is_disturbed(facts, "quiet"):
+        return
     for model, split in served(facts, "quiet"):
-        if model.alone_s is None or is_disturbed(facts, "quiet"):
-            continue
         # After a pause longer than itself an execution finds cold caches, whatever surrounds it.
-        if facts.quiet is None or busy_share(facts.quiet, model) * model.instances < 0.5:
+        if model.alone_s is None or busy_share(facts.quiet, model) * model.instances < 0.5:
             continue
         taken_s = execution_s(split)
         extra_s = taken_s - model.alone_s

@@ -13,6 +13,14 @@ from toolkit.tune.search import WARMUP_SHARE, Ledger
 MISSES, FEWEST_REQUESTS = 2.0, 60
 #: One window takes at most this share of the budget.
 MOST_OF_BUDGET = 1 / 25
+#: Of the budget, the window of a probe; a window of the search; both within bounds.
+PROBE_SHARE, WINDOW_SHARE = 1 / 100, 1 / 200
+LEAST_WINDOW_S, MOST_WINDOW_S = 0.5, 2.0
+
+
+def window_for(budget_s: float, share: float = WINDOW_SHARE) -> float:
+    """Seconds of the shortest window, a share of the budget between two ends."""
+    return min(MOST_WINDOW_S, max(LEAST_WINDOW_S, share * budget_s))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

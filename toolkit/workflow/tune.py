@@ -26,7 +26,7 @@ from toolkit.tune.decision import Candidate
 from toolkit.tune.expect import expectations, laws_from_probes, order_by_reloads, probing
 from toolkit.tune.max_rate_probe import bound_of
 from toolkit.tune.objective import Objective
-from toolkit.tune.plan import Expected, Plan
+from toolkit.tune.plan import PROBE_SHARE, Expected, Plan, window_for
 from toolkit.tune.search import Ledger, Search, run_search
 from toolkit.tune.space import AS_CONFIGURED, Space
 from toolkit.tune.tuned import Tuned, tuned
@@ -43,9 +43,6 @@ from toolkit.workflow.tune_words import forecast_text, trial_text
 Method = Literal["race", "exhaustive", "optuna"]
 #: Called with the run folder and what its search comes to.
 Watch = Callable[[Path, Tuned], None]
-#: Of the budget, the window of a probe; a window of the search; both within bounds.
-PROBE_SHARE, WINDOW_SHARE = 1 / 100, 1 / 200
-LEAST_WINDOW_S, MOST_WINDOW_S = 0.5, 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,11 +141,6 @@ def bench_of(
 def _for_check(bench: Bench) -> Bench:
     """The same server for another search, whose trials lie below `exhaustive/`."""
     return replace(bench, place="exhaustive/", names=type(bench.names)(), loaded=dict(bench.loaded))
-
-
-def window_for(budget_s: float, share: float = WINDOW_SHARE) -> float:
-    """Seconds of the shortest window, a share of the budget between two ends."""
-    return min(MOST_WINDOW_S, max(LEAST_WINDOW_S, share * budget_s))
 
 
 def plan_of(tuning: Tuning, objective: Objective, *, budget_s: float, memory_bytes: int | None = None) -> Plan:

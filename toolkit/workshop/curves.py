@@ -84,9 +84,13 @@ def best_text(trials: tuple[Trial, ...]) -> str:
 
 def newest_warnings(trials: tuple[Trial, ...]) -> tuple[str, ...]:
     """The warnings of all points, each kind once, the newest last; of too few samples only what is undecided for it."""
-    points = [p for t in trials for p in t.points]
-    warnings = [(p, w) for p in points for w in p.measurement.warnings]
-    found = {w.kind: w.text for p, w in warnings if w.kind != "TooFewSamples" or p.outcome == "UNDECIDED"}
+    found = {
+        w.kind: w.text
+        for t in trials
+        for p in t.points
+        for w in p.measurement.warnings
+        if w.kind != "TooFewSamples" or p.outcome == "UNDECIDED"
+    }
     return tuple(found.values())[-MOST_WARNINGS:]
 
 

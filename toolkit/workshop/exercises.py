@@ -71,17 +71,20 @@ def loads(opened: Opened) -> tuple[str, ...]:
 def check(prediction: Prediction | str, answer: Answer, *, hint: str = "") -> None:
     """Say whether a prediction was right, and what was measured."""
     said = prediction if isinstance(prediction, str) else prediction.value
-    hint = f"hint: {hint}" if hint else ""
     if not answer.right:
-        lines = [f"OPEN: {answer.said}"]
+        _say(f"OPEN: {answer.said}")
     elif said is None:
-        lines = [f"OPEN: nothing was predicted; {answer.said}"]
+        _say(f"OPEN: nothing was predicted; {answer.said}")
     elif said in answer.right:
-        lines = [f"PASS: {answer.said}"]
+        _say(f"PASS: {answer.said}")
     else:
-        lines = [f"FAIL: you said '{said}'; {answer.said}", hint]
-    for line in filter(None, lines):
-        print(textwrap.fill(line, WIDTH, initial_indent="  " * (line is hint), subsequent_indent="  "))  # noqa: T201
+        _say(f"FAIL: you said '{said}'; {answer.said}")
+        if hint:
+            _say(f"  hint: {hint}")
+
+
+def _say(text: str) -> None:
+    print(textwrap.fill(text, WIDTH, subsequent_indent="  "))  # noqa: T201 - the cell's answer
 
 
 @plainly
