@@ -21,17 +21,16 @@ from benchmarks.test_embedded_against_raw import convolutions
 from tuning_grid import Grid, grid_of, read_grid, recording, write_grid
 
 from toolkit.environment import environment_here
-from toolkit.tune.expect import probing
-from toolkit.tune.methods import race
 from toolkit.tune.objective import Objective
-from toolkit.tune.plan import PROBE_SHARE, Plan, window_for
+from toolkit.tune.plan import Plan
 from toolkit.tune.search import Ledger, run_search
 from toolkit.tune.space import Ranges
 from toolkit.tune.tuned import tuned
 from toolkit.workflow.jobs import embedded
 from toolkit.workflow.measure import Driving
 from toolkit.workflow.runs import RUNS, locked, new_run, resumable_run
-from toolkit.workflow.tune import Asked, bench_of, plan_of, ranked
+from toolkit.workflow.tune import Asked
+from toolkit.workflow.tune_search import bench_of, plan_of, probed, search_from_probes
 from toolkit.workflow.tune_target import Tuning, space_here, tuning_of
 
 HERE = Path(__file__).parent
@@ -83,8 +82,7 @@ def record(name: str, window_s: float, most: int | None, output: Path) -> None:
         bench = bench_of(run, endpoint, tuning, tuning.requests(endpoint), Driving())
         plan: Plan = replace(plan_of(tuning, Objective(), budget_s=300.0), window_s=window_s)
         probes = Ledger(budget_s=float("inf"))
-        run_search(probing(tuning.space, window_s), probes, replace(bench, place="probes/").measure, _watch)
-        plan = replace(plan, ranked=ranked(tuning.space, probes, slo, say))
+        plan = probed(plan, probes, replace(bench, place="probes/"), tuning.space, probe_s=window_s, progress=say)
         run_search(recording(plan, ledger, tuning.space), ledger, bench.measure, _watch)
     here = environment_here()
     text = ",".join(f"{c.metric}.{c.statistic}={c.limit}s" for c in slo.criteria)
@@ -102,9 +100,7 @@ def race_live(name: str, grid: Grid, number: int) -> None:
     plan = plan_of(tuning, Objective(), budget_s=ledger.budget_s)
     with locked(run), embedded(tuning.repository, run / "triton.log", say)() as endpoint:
         bench = bench_of(run, endpoint, tuning, tuning.requests(endpoint), Driving())
-        run_search(probing(tuning.space, window_for(ledger.budget_s, PROBE_SHARE)), ledger, bench.measure, _watch)
-        plan = replace(plan, ranked=ranked(tuning.space, ledger, slo, say))
-        run_search(race(plan, ledger), ledger, bench.measure, _watch)
+        plan = search_from_probes(plan, ledger, bench, tuning.space, method="race", progress=say)
     chosen = tuned(plan, ledger, tuning.space, slo, method="race", device="").decision.candidate or ""
     best = max(grid.rates.values())
     say(

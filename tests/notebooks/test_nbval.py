@@ -1,6 +1,7 @@
-"""Every guided notebook runs from its first cell to its last in a fresh kernel, at smoke sizes.
+"""Every guided notebook runs from its first cell to its last in a fresh kernel, at smoke sizes, without a network.
 
-Cells tagged `nbval-check-output` answer word for word as they were saved; the others run without an error.
+Cells tagged `nbval-check-output` answer word for word as they were saved; the others run without an error. What a
+notebook leaves of its PoC is a run like the command line's, and is checked as one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from pathlib import Path
 
 import pytest
 from jupyter_lab import ROOT, environment_of
+from poc_checks import IN_NOTEBOOKS, check_smoke_run, without_network
 from tiny_poc import save_model
+
+from toolkit.workflow.runs import run_from_text
 
 pytestmark = pytest.mark.timeout(900)
 NAMES = sorted(p.name for p in (ROOT / "notebooks").glob("*.ipynb"))
@@ -21,6 +25,9 @@ NAMES = sorted(p.name for p in (ROOT / "notebooks").glob("*.ipynb"))
 def test_a_notebook_runs_from_its_first_cell_to_its_last(name: str, workplace: Path) -> None:
     """In the order of a workshop, so that the last one finds what the others decided."""
     run_in_kernel(workplace, name)
+    _, _, poc = Path(name).stem.partition("-")
+    if poc in IN_NOTEBOOKS:
+        check_smoke_run(poc, run_from_text(f"latest:{poc}", workplace / "runs"))
 
 
 @pytest.mark.slow
@@ -41,6 +48,6 @@ def run_in_kernel(workplace: Path, name: str) -> None:
 
 
 def run(workplace: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", *words]
+    command = [*without_network(), sys.executable, "-m", *words]
     environment = environment_of(workplace)
     return subprocess.run(command, cwd=workplace, env=environment, capture_output=True, text=True, check=False)

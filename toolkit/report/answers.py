@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from toolkit.load.pattern import load_text
 from toolkit.load.slo import Slo
-from toolkit.report.descriptions import charted_percentile, charted_rate
+from toolkit.report.descriptions import charted_percentile, charted_rate, percentile, percentile_name
 from toolkit.report.front import knee
 from toolkit.tune.decision import Trial, ranked, rivals_within_noise
 from toolkit.tune.words import percent_text, rate_text, time_text
@@ -43,6 +43,15 @@ def knee_load(trials: tuple[Trial, ...], slo: Slo) -> Answer:
         return Answer(right=(), said="the measured curve does not turn: too few loads, or none that saturates")
     rate = rate_text(point.measurement.throughput_per_s)
     return Answer(right=(load_text(point.load),), said=f"the curve turns at {load_text(point.load)}, {rate} requests/s")
+
+
+def limit_to_explore(trials: tuple[Trial, ...], slo: Slo) -> tuple[str, int]:
+    """A percentile and a limit in ms to ask a what-if with first: a quarter above what the leading point took."""
+    q, limit_s = charted_percentile(slo, trials)
+    q = q if limit_s else 0.95
+    found = (percentile(point.measurement, q) for _, point in ranked(trials)[:1])
+    taken_ms = next((1.25e3 * quantile.value_s for quantile in found if quantile), 40.0)
+    return percentile_name(q), max(1, round(float(f"{taken_ms:.2g}")))
 
 
 def commonest_batch(trials: tuple[Trial, ...], model: str) -> Answer:

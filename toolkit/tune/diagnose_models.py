@@ -88,8 +88,8 @@ def instances_too_few(facts: Facts) -> Iterator[Finding]:
     for model, split in served(facts, "loaded"):
         busy = busy_share(facts.loaded, model)
         # Where each thread has its core already, an instance more would only share them.
-        threads = 1 if model.threads is None else model.threads or facts.cores
-        if split.queue_s < 0.5 * execution_s(split) or model.instances * threads >= facts.cores:
+        wanted = model.instances * model.threads_on(facts.cores)
+        if split.queue_s < 0.5 * execution_s(split) or wanted >= facts.cores:
             continue
         evidence = (
             f"{model.instances} x {model.name} is busy {percent_text(min(busy, 1.0))} of the time and requests wait "
@@ -108,7 +108,7 @@ def threads_oversubscribed(facts: Facts) -> Iterator[Finding]:
     for model, _ in served(facts, "loaded"):
         if model.threads is None or model.instances < 2:
             continue
-        wanted = model.instances * (model.threads or facts.cores)
+        wanted = model.instances * model.threads_on(facts.cores)
         each = max(1, int(facts.cores / model.instances))
         evidence = (
             f"{model.instances} instances of {model.threads or 'all'} threads want {wanted:g} on {facts.cores:g} cores"
@@ -127,14 +127,11 @@ def threads_spinning(facts: Facts) -> Iterator[Finding]:
     if slow.split is None:
         return
     models = [(m, s) for m, s in served(facts, "slow")]
-    pooled = [m for m, _ in models if m.threads is not None and (m.threads or facts.cores) > 1]
+    pooled = [m for m, _ in models if m.threads_on(facts.cores) > 1]
     if not pooled:
         return
     cpu_s = slow.server.cpu_share / slow.throughput_per_s
-    needed_s = sum(
-        execution_s(s) * min(m.threads or facts.cores, facts.cores) if m.threads is not None else execution_s(s)
-        for m, s in models
-    )
+    needed_s = sum(execution_s(s) * min(m.threads_on(facts.cores), max(facts.cores, 1)) for m, s in models)
     excess_s = cpu_s - needed_s - OWN_CPU_S * len(models)
     evidence = (
         f"at {rate_text(slow.throughput_per_s)} requests/s each costs {time_text(cpu_s)} of CPU; its executions take "

@@ -53,7 +53,11 @@ FEWEST_WAITING = 4.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedModel:
-    """How one model is served. `alone_s`: an execution of one row in the runtime alone, where that was measured."""
+    """How one model is served.
+
+    `threads`: of an instance's pool, 0 for as many as there are cores, None where its backend has no pool.
+    `alone_s`: an execution of one row in the runtime alone, where that was measured.
+    """
 
     name: str
     backend: str
@@ -64,6 +68,10 @@ class ServedModel:
     delay_us: int
     threads: int | None
     alone_s: float | None = None
+
+    def threads_on(self, cores: float) -> float:
+        """Threads of one instance on so many cores: 1 where its backend has no pool."""
+        return 1 if self.threads is None else self.threads or cores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,25 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 from toolkit.environment import environment_here
 from toolkit.errors import UsageError
 from toolkit.families import FAMILIES
-from toolkit.load.slo import Slo
 from toolkit.records import write_json, write_text
 from toolkit.repository.config import to_pbtxt, with_overrides
 from toolkit.repository.entry import read_entries
-from toolkit.serve.server import Endpoint
 from toolkit.tune import methods
-from toolkit.tune.comparison import tpe
 from toolkit.tune.decision import Candidate
-from toolkit.tune.expect import expectations, laws_from_probes, order_by_reloads, probing
 from toolkit.tune.max_rate_probe import bound_of
 from toolkit.tune.objective import Objective
-from toolkit.tune.plan import PROBE_SHARE, Expected, Plan, window_for
-from toolkit.tune.search import Ledger, Search, run_search
-from toolkit.tune.space import AS_CONFIGURED, Space
+from toolkit.tune.plan import Plan
+from toolkit.tune.search import Ledger, run_search
 from toolkit.tune.tuned import Tuned, tuned
 from toolkit.workflow.evidence import seal_evidence
 from toolkit.workflow.jobs import already_there, embedded
@@ -36,11 +30,11 @@ from toolkit.workflow.measure import Driving, driving_of
 from toolkit.workflow.report import DECISION, TUNED, write_report
 from toolkit.workflow.requests import write_requests
 from toolkit.workflow.runs import MANIFEST, Progress, finish_run, locked, new_run, read_manifest, resumable_run
-from toolkit.workflow.tune_measure import Bench, tightest_limit_s
+from toolkit.workflow.tune_measure import Bench
+from toolkit.workflow.tune_search import Method, bench_of, plan_of, search_from_probes
 from toolkit.workflow.tune_target import Tuning, tuning_of
 from toolkit.workflow.tune_words import forecast_text, trial_text
 
-Method = Literal["race", "exhaustive", "optuna"]
 #: Called with the run folder and what its search comes to.
 Watch = Callable[[Path, Tuned], None]
 
@@ -97,21 +91,29 @@ def run_tune(
 
 
 def _tuned(run: Path, tuning: Tuning, asked: Asked, progress: Progress, watch: Watch) -> Tuned:
+    space, slo = tuning.space, tuning.subject.slo
     serving = (
         already_there(tuning.endpoint) if tuning.endpoint else embedded(tuning.repository, run / "triton.log", progress)
     )
     plan = plan_of(tuning, asked.objective, budget_s=asked.budget_s, memory_bytes=asked.memory_bytes)
     ledger = Ledger(budget_s=asked.budget_s)
     rates: dict[str, float] = {}
+
+    def after_trial(plan: Plan) -> None:
+        watch(run, tuned(plan, ledger, space, slo, method=asked.method, device=environment_here().device))
+
     try:
         with serving() as endpoint:
             requests = tuning.requests(endpoint)
             driving = driving_of(FAMILIES.get(tuning.subject.family), asked.driving)
             write_requests(run / "requests", requests, driving.protocol)
             bench = bench_of(run, endpoint, tuning, requests, driving)
-            plan = _search(plan, ledger, bench, tuning, asked, progress, watch)
+            progress(forecast_text(space, asked.method, asked.budget_s, plan.window_s))
+            plan = search_from_probes(
+                plan, ledger, bench, space, method=asked.method, progress=progress, watch=after_trial
+            )
             if asked.exhaustive_check:
-                rates = _every_rate(run, plan, _for_check(bench), tuning, progress)
+                rates = _every_rate(run, plan, _for_check(bench), progress)
     except BaseException:
         if ledger.tried:
             _keep(run, plan, ledger, tuning, asked, rates)
@@ -121,80 +123,9 @@ def _tuned(run: Path, tuning: Tuning, asked: Asked, progress: Progress, watch: W
     return answer
 
 
-def bench_of(
-    run: Path, endpoint: Endpoint, tuning: Tuning, requests: tuple[bytes, ...], driving: Driving, place: str = ""
-) -> Bench:
-    """The server of a search, its trials below `place` in the run folder."""
-    return Bench(
-        run=run,
-        endpoint=endpoint,
-        repository=tuning.repository,
-        models=tuning.subject.models,
-        requests=requests,
-        slo=tuning.subject.slo,
-        depends_on=tuning.digests,
-        driving=driving,
-        place=place,
-    )
-
-
 def _for_check(bench: Bench) -> Bench:
     """The same server for another search, whose trials lie below `exhaustive/`."""
     return replace(bench, place="exhaustive/", names=type(bench.names)(), loaded=dict(bench.loaded))
-
-
-def plan_of(tuning: Tuning, objective: Objective, *, budget_s: float, memory_bytes: int | None = None) -> Plan:
-    """Before anything is probed: in the order of the space."""
-    return Plan(
-        ranked=tuple(Expected(candidate=c.candidate, rate_per_s=1.0) for c in tuning.space.configurations),
-        bounds=tuple(bound_of(c) for c in tuning.subject.slo.criteria),
-        objective=objective,
-        window_s=window_for(budget_s),
-        most_memory_bytes=memory_bytes,
-        budget_s=budget_s,
-        limit_s=tightest_limit_s(tuning.subject.slo),
-    )
-
-
-def _search(
-    plan: Plan, ledger: Ledger, bench: Bench, tuning: Tuning, asked: Asked, progress: Progress, watch: Watch
-) -> Plan:
-    """Probe, order, search. Returns the plan that was followed."""
-    space, slo = tuning.space, tuning.subject.slo
-    progress(forecast_text(space, asked.method, asked.budget_s, plan.window_s))
-    probe_s = window_for(asked.budget_s, PROBE_SHARE)
-    run_search(probing(space, probe_s), ledger, bench.measure, _watching(plan, slo, progress))
-    plan = replace(plan, ranked=ranked(space, ledger, slo, progress))
-    say = _watching(plan, slo, progress)
-
-    def watching(ledger: Ledger) -> None:
-        so_far = tuned(plan, ledger, space, slo, method=asked.method, device=environment_here().device)
-        watch(bench.run, so_far)
-        say(ledger)
-
-    run_search(_method(asked.method, plan, ledger, space), ledger, bench.measure, watching)
-    return plan
-
-
-def ranked(space: Space, ledger: Ledger, slo: Slo, progress: Progress) -> tuple[Expected, ...]:
-    """The candidates by what the model expects of them after the probes, behind the configured one, the baseline."""
-    known = laws_from_probes(space, ledger, cores=environment_here().cores)
-    expected = order_by_reloads(expectations(space, known, slo, progress=progress))
-    return tuple(sorted(expected, key=lambda e: e.candidate.name != AS_CONFIGURED))
-
-
-def _method(method: Method, plan: Plan, ledger: Ledger, space: Space) -> Search:
-    if not plan.objective.seeks_rate:
-        if method == "optuna":
-            raise UsageError(f"optuna searches rates; the objective is {plan.objective.name}", mend="--method race")
-        return methods.at_load(plan, ledger)
-    if method == "optuna":
-        return tpe(plan, ledger, space)
-    return methods.exhaustive(plan, ledger) if method == "exhaustive" else methods.race(plan, ledger)
-
-
-def _watching(plan: Plan, slo: Slo, progress: Progress) -> Callable[[Ledger], None]:
-    return lambda ledger: progress(trial_text(plan, slo, ledger))
 
 
 def _keep(run: Path, plan: Plan, ledger: Ledger, tuning: Tuning, asked: Asked, rates: Mapping[str, float]) -> Tuned:
@@ -228,14 +159,18 @@ def _write_chosen(run: Path, tuning: Tuning, chosen: Candidate) -> None:
     tuning.deliver(run, chosen)
 
 
-def _every_rate(run: Path, plan: Plan, bench: Bench, tuning: Tuning, progress: Progress) -> dict[str, float]:
+def _every_rate(run: Path, plan: Plan, bench: Bench, progress: Progress) -> dict[str, float]:
     """The rate of every configuration, each measured for it. Raises UsageError where the objective is another."""
     if not plan.objective.seeks_rate:
         raise UsageError(f"--exhaustive-check compares rates; the objective is {plan.objective.name}")
     ledger = Ledger(budget_s=float("inf"))
     cost_s = len(plan.ranked) * (1.0 + methods.RATE_WINDOWS * 1.25 * plan.window_s)
     progress(f"--exhaustive-check: {len(plan.ranked)} configurations, about {cost_s / 60:.0f} minutes")
-    run_search(methods.every_rate(plan, ledger), ledger, bench.measure, _watching(plan, tuning.subject.slo, progress))
+
+    def after_trial(ledger: Ledger) -> None:
+        progress(trial_text(plan, bench.slo, ledger))
+
+    run_search(methods.every_rate(plan, ledger), ledger, bench.measure, after_trial)
     rates = {e.candidate.name: methods.sustained_rate(plan, ledger, e.candidate) or 0.0 for e in plan.ranked}
     write_json(run / "exhaustive.json", {"rates_per_s": rates, "spent_s": ledger.spent_s})
     return rates

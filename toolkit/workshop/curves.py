@@ -13,10 +13,9 @@ import ipywidgets as widgets
 from toolkit.load.pattern import load_text
 from toolkit.load.slo import Slo, slo_from_text
 from toolkit.records import read_json
+from toolkit.report.answers import limit_to_explore
 from toolkit.report.charts import time_split_chart
 from toolkit.report.curve_chart import latency_throughput_chart
-from toolkit.report.descriptions import charted_percentile, percentile_name
-from toolkit.report.descriptions import percentile as measured_percentile
 from toolkit.report.front_chart import pareto_chart
 from toolkit.report.report import CPU_MARK
 from toolkit.report.stream_chart import streams_chart
@@ -141,21 +140,12 @@ def pareto(run: Path) -> View:
     return picture(pareto_chart(trials_of(run, manifest), manifest.subject.slo), key=run.name)
 
 
-def _what_if(trials: tuple[Trial, ...], slo: Slo) -> tuple[str, int]:
-    """A percentile and a limit in ms to begin with: a quarter above what the leading point took."""
-    q, limit_s = charted_percentile(slo, trials)
-    q = q if limit_s else 0.95
-    found = (measured_percentile(point.measurement, q) for _, point in ranked(trials)[:1])
-    taken_ms = next((1.25e3 * quantile.value_s for quantile in found if quantile), 40.0)
-    return percentile_name(q), max(1, round(float(f"{taken_ms:.2g}")))
-
-
 @plainly
 def explore(run: Path) -> View:
     """What if the limit were another? A percentile and a limit to choose; the measured points are judged again."""
     manifest = read_manifest(run)
     subject = manifest.subject
-    first_percentile, first_limit_ms = _what_if(trials_of(run, manifest), subject.slo)
+    first_percentile, first_limit_ms = limit_to_explore(trials_of(run, manifest), subject.slo)
     names = dict.fromkeys(("p50", "p90", "p95", "p99", first_percentile))
     percentile = widgets.Dropdown(options=list(names), value=first_percentile, description="percentile")
     limit = widgets.BoundedIntText(value=first_limit_ms, min=1, max=600_000, description="limit (ms)")
