@@ -110,7 +110,11 @@ def expectations(
         rates.append(sustained_rate_per_s(stages, slo) if stages else None)
     best = max((r for r in rates if r), default=1.0)
     expected = (
-        Expected(candidate=c.candidate, rate_per_s=UNKNOWN_SHARE * best if rate is None else rate)
+        Expected(
+            candidate=c.candidate,
+            rate_per_s=UNKNOWN_SHARE * best if rate is None else rate,
+            place=space.places[c.name],
+        )
         for c, rate in zip(space.configurations, rates, strict=True)
     )
     return tuple(sorted(expected, key=lambda e: -e.rate_per_s))

@@ -1,22 +1,24 @@
 """Methods of search, each a generator of trials: the challenge race, everything, and the best figure at a given load.
 
 In: a Plan (the candidates in the order of what a model expects of them) and the ledger of what was tried. Out: trials,
-until the candidates or the budget are spent; standings.py says what they come to.
+until the candidates or the budget are spent; tuned.py says what they come to.
 
-The race keeps an incumbent and the rate that it sustains. Each other candidate gets one short open-loop window at
-MARGIN times that rate, and a second one when the first is not clear; only a winner gets windows of its own to find its
-rate. So losers, which nearly all are, cost one window. At the end the best are measured again, in turn.
+The race keeps an incumbent and the rate that it sustains. Challengers come by their chance to win (likeliest.py), which
+every window changes. Each gets one short open-loop window at MARGIN times that rate, and a second one when the first is
+not clear; only a winner gets windows of its own to find its rate. So losers, which nearly all are, cost one window. At
+the end the best are measured again, in turn.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from statistics import median
 
 from toolkit.load.pattern import Load
 from toolkit.tune.decision import Candidate
 from toolkit.tune.evidence import challenge, holds_on_average, is_usable, overloaded, sustained
-from toolkit.tune.plan import MOST_OF_BUDGET, Expected, Plan
+from toolkit.tune.likeliest import likeliest
+from toolkit.tune.max_rate_fit import Estimate
+from toolkit.tune.plan import MOST_OF_BUDGET, Plan
 from toolkit.tune.search import WARMUP_SHARE, Ask, Ledger, Search, Tried, Why, clients_load, rate_load, refused_of
 
 #: A challenger is asked whether it sustains so many times the incumbent's rate.
@@ -32,21 +34,23 @@ SLOWEST_PER_S = 1.0
 #: A configuration that is overloaded at this share of what was expected of it sustains nothing.
 HOPELESS = 1 / 30
 #: The best so many are measured again, in so many rounds at most, in turn.
-SEMIFINALISTS, FINALISTS, FINAL_ROUNDS = 7, 3, 12
-#: Of the budget, what is kept for the finals.
-FINAL_SHARE = 1 / 3
-#: The model is right up to this factor, once it was set right by the median of what was measured.
-MODEL_ERROR = 1.4
-#: At a given load, the share of the budget for the first look at every candidate.
-FIRST_LOOKS = 0.6
+SEMIFINALISTS, FINALISTS, FINAL_ROUNDS = 7, 3, 24
+#: Of the budget, what is kept for the finals: so much, more for each candidate that was tried, and at most so much. The
+#: more there are, the luckier is the luckiest, and the more windows tell it from the best.
+FINAL_SHARE, FINAL_SHARE_EACH, MOST_FINAL_SHARE = 0.2, 0.015, 0.5
+#: At a given load, the share of the budget for the first look at every candidate, and what is kept for the finals.
+FIRST_LOOKS, LAST_LOOKS = 0.6, 1 / 3
 
 
 def race(plan: Plan, ledger: Ledger) -> Search:
-    """The challenge race, in the order of `plan.ranked`, and the finals."""
+    """The challenge race, the likeliest to win next, and the finals."""
     best: tuple[Candidate, float] | None = None
-    for expected in plan.ranked:
-        if best and not (_can_afford(plan, ledger, best[1]) and _may_win(plan, ledger, expected, best[1])):
+    left = list(plan.ranked)
+    while left and (best is None or _can_afford(plan, ledger, best[1])):
+        expected = left[0] if best is None else likeliest(plan, ledger, left, MARGIN * best[1])
+        if expected is None:
             break
+        left.remove(expected)
         if best is None:
             first = FIRST * max(expected.rate_per_s, SLOWEST_PER_S)
             found = yield from find_rate(plan, ledger, expected.candidate, first)
@@ -55,17 +59,6 @@ def race(plan: Plan, ledger: Ledger) -> Search:
         if found and (best is None or found > best[1]) and not over_memory(plan, ledger, expected.candidate):
             best = expected.candidate, found
     yield from finals(plan, ledger)
-
-
-def _may_win(plan: Plan, ledger: Ledger, expected: Expected, best_per_s: float) -> bool:
-    """Whether the model, set right by the rates that were found, leaves a candidate a chance; so also all behind it."""
-    pairs = [
-        (sustained_rate(plan, ledger, e.candidate), e.rate_per_s) for e in plan.ranked if ledger.of(e.candidate, "rate")
-    ]
-    ratios = [found / hoped for found, hoped in pairs if found and hoped]
-    if len(ratios) < 2:
-        return True
-    return MODEL_ERROR * median(ratios) * expected.rate_per_s >= best_per_s
 
 
 def exhaustive(plan: Plan, ledger: Ledger) -> Search:
@@ -92,7 +85,7 @@ def at_load(plan: Plan, ledger: Ledger) -> Search:
             break
         yield from _look(plan, ledger, expected.candidate, load, "load")
     for candidate in best_at_load(plan, ledger)[: max(FINALISTS, len(plan.ranked) // 3)]:
-        if ledger.left_s > ledger.reload_s + cost_s + FINAL_SHARE * plan.budget_s:
+        if ledger.left_s > ledger.reload_s + cost_s + LAST_LOOKS * plan.budget_s:
             yield from _look(plan, ledger, candidate, load, "load")
     for _ in range(FINAL_ROUNDS):
         for candidate in best_at_load(plan, ledger)[:FINALISTS]:
@@ -129,19 +122,18 @@ def _windows(ledger: Ledger, candidate: Candidate) -> list[Tried]:
 
 
 def finals(plan: Plan, ledger: Ledger) -> Search:
-    """The best few again, in turn, at the rate that each was found to sustain; then the best three, chosen anew.
+    """The most hopeful few again, in turn, at the rate that each was found to sustain; then three, chosen anew each round.
 
-    The highest of many noisy rates is high by luck as well, so that more than three are given a second look.
+    The highest of many noisy rates is high by luck as well: more than three are given a second look, and who was
+    measured little counts with a deviation more than was found, so that nobody wins or is dropped by one window.
     """
-    for count, rounds in ((SEMIFINALISTS, 2), (FINALISTS, FINAL_ROUNDS)):
-        found = [(r, e.candidate) for e in plan.ranked if (r := _eligible_rate(plan, ledger, e.candidate))]
-        best = sorted(found, key=lambda pair: -pair[0])[:count]
-        for _ in range(rounds):
-            for rate, candidate in best:
-                if ledger.left_s < plan.cost_s(ledger, rate):
-                    return
-                now = _eligible_rate(plan, ledger, candidate) or rate
-                yield Ask(candidate=candidate, load=_rate_load(plan, ledger, now), why="final")
+    for number in range(FINAL_ROUNDS):
+        found = [(e, c.candidate) for c in plan.ranked if (e := _eligible(plan, ledger, c.candidate))]
+        hopeful = sorted(found, key=lambda pair: -pair[0].rate_per_s * (1 + pair[0].half_width / 2))
+        for estimate, candidate in hopeful[: FINALISTS if number else SEMIFINALISTS]:
+            if ledger.left_s < plan.cost_s(ledger, estimate.rate_per_s):
+                return
+            yield Ask(candidate=candidate, load=_rate_load(plan, ledger, estimate.rate_per_s), why="final")
 
 
 def over_memory(plan: Plan, ledger: Ledger, candidate: Candidate) -> int | None:
@@ -199,15 +191,14 @@ def _is_settled(plan: Plan, ledger: Ledger, candidate: Candidate, first_per_s: f
     return found is not None and found.half_width <= AIM and len(sides) == 2
 
 
-def _eligible_rate(plan: Plan, ledger: Ledger, candidate: Candidate) -> float | None:
-    """The rate that a candidate's windows tell, if it keeps within the memory; a lost challenge may have been luck."""
+def _eligible(plan: Plan, ledger: Ledger, candidate: Candidate) -> Estimate | None:
+    """What a candidate's windows tell, if it keeps within the memory; a lost challenge may have been bad luck."""
     if not ledger.of(candidate, "rate", "challenge") or over_memory(plan, ledger, candidate):
         return None
     tried = _windows(ledger, candidate)
     if all(overloaded(t, plan.bounds) for t in tried):
         return None
-    found = sustained(tried, plan.bounds, _rate_of(tried[0]))
-    return found.rate_per_s if found else None
+    return sustained(tried, plan.bounds, _rate_of(tried[0]))
 
 
 def _look(plan: Plan, ledger: Ledger, candidate: Candidate, load: Load, why: Why) -> Search:
@@ -232,4 +223,6 @@ def _rate_of(tried: Tried) -> float:
 
 def _can_afford(plan: Plan, ledger: Ledger, rate_per_s: float) -> bool:
     """Whether another challenge leaves what is kept for the finals."""
-    return ledger.left_s - plan.cost_s(ledger, rate_per_s) > FINAL_SHARE * plan.budget_s
+    tried = len({t.ask.candidate.name for t in ledger.tried if t.ask.why != "probe"})
+    share = min(FINAL_SHARE + FINAL_SHARE_EACH * tried, MOST_FINAL_SHARE)
+    return ledger.left_s - plan.cost_s(ledger, rate_per_s) > share * plan.budget_s

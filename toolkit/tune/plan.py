@@ -25,10 +25,14 @@ def window_for(budget_s: float, share: float = WINDOW_SHARE) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """A candidate and the rate per second that the model of the batcher expects it to sustain."""
+    """A candidate and the rate per second that the model of the batcher expects it to sustain.
+
+    `place` is where it stands among the others (Space.place_of), so that neighbours are known.
+    """
 
     candidate: Candidate
     rate_per_s: float
+    place: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

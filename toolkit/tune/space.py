@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from toolkit.errors import ConfigurationError
@@ -78,7 +79,7 @@ class Configuration:
         return self.candidate.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Space:
     """Every configuration, the one that is configured first, and the variants that were left out."""
 
@@ -89,6 +90,34 @@ class Space:
     def names(self) -> tuple[str, ...]:
         """The names of all configurations, in order."""
         return tuple(c.name for c in self.configurations)
+
+    @cached_property
+    def places(self) -> dict[str, tuple[float, ...]]:
+        """Where each configuration stands, by its name: of every value that varies, its rank among them from 0 to 1.
+
+        Variants have no order; each is a direction of its own.
+        """
+        columns: list[list[float]] = []
+        for entry in self.configurations[0].settings:
+            settings = [c.settings[entry] for c in self.configurations]
+            for values in zip(*(_axes(s) for s in settings), strict=True):
+                columns.append(_ranks(values))
+            variants = sorted({s.variant for s in settings})
+            columns += [[float(s.variant == v) for s in settings] for v in variants[1:]]
+        varying = [c for c in columns if max(c) > 0]
+        return {c.name: tuple(column[n] for column in varying) for n, c in enumerate(self.configurations)}
+
+
+def _axes(setting: Setting) -> tuple[Any, ...]:
+    """The values of a setting that have an order."""
+    threads = -1 if setting.threads is None else setting.threads
+    return setting.max_batch_size, setting.instances, setting.delay_us, setting.preferred, threads
+
+
+def _ranks(values: Sequence[Any]) -> list[float]:
+    """The rank of each value among those that there are, from 0 to 1; all 0 where there is one alone."""
+    known = sorted(set(values))
+    return [known.index(value) / max(len(known) - 1, 1) for value in values]
 
 
 def setting_of(config: ModelConfig) -> Setting:

@@ -92,13 +92,14 @@ def tuned(plan: Plan, ledger: Ledger, space: Space, slo: Slo, *, method: str, de
 
 
 def _chosen(plan: Plan, ledger: Ledger, tried: list[Configuration]) -> Configuration | None:
-    """Of the finalists the best; without any, of those whose rate was found."""
+    """Of the finalists the best; without any, of those whose rate was found. Who left the finals early is none."""
     if not plan.objective.seeks_rate:
         best = best_at_load(plan, ledger)
         finalists = [c for c in best if ledger.of(c, "final")] or best
         return next((c for c in tried if finalists and c.name == finalists[0].name), None)
     found = [(r, c) for c in tried if (r := _found_rate(plan, ledger, c))]
-    finalists_found = [(r, c) for r, c in found if ledger.of(c.candidate, "final")] or found
+    most = max((len(ledger.of(c.candidate, "final")) for _, c in found), default=0)
+    finalists_found = [(r, c) for r, c in found if 2 * len(ledger.of(c.candidate, "final")) >= most] or found
     return max(finalists_found, key=lambda pair: pair[0])[1] if finalists_found else None
 
 
