@@ -26,7 +26,7 @@ from toolkit.tune.max_rate_probe import Observation, bound_of
 from toolkit.tune.methods import at_load, exhaustive, race, sustained_rate
 from toolkit.tune.objective import Objective
 from toolkit.tune.plan import Plan
-from toolkit.tune.search import Ask, Ledger, Search, Tried, run_search
+from toolkit.tune.search import Ask, Ledger, Measure, Search, Tried, run_search
 from toolkit.tune.space import AS_CONFIGURED, Ranges, Space, space_of
 from toolkit.tune.tuned import Tuned, tuned
 
@@ -106,13 +106,44 @@ def test_a_method_finds_one_of_the_best_within_its_budget(method: str, budget_s:
 def test_the_race_spends_its_windows_on_the_winners() -> None:
     answer, ledger = answer_of("race", 0, 250.0)
     whys = Counter((t.ask.candidate.name, t.ask.why) for t in ledger.tried)
-    losers = [s.candidate for s in answer.standings if s.rate_per_s is None]
-    assert len(losers) > len(answer.standings) / 2
-    assert all(whys[name, "challenge"] <= methods.LOOKS and not whys[name, "rate"] for name in losers)
-    finalists = {t.ask.candidate.name for t in ledger.tried if t.ask.why == "final"}
-    assert answer.decision.candidate in finalists and 2 <= len(finalists) <= methods.SEMIFINALISTS
-    tail = [t.ask.candidate.name for t in ledger.tried if t.ask.why == "final"]
-    assert tail[0] != tail[1], "the best are measured in turn"
+    names = [s.candidate for s in answer.standings]
+    losers = [n for n in names if not whys[n, "rate"] and not whys[n, "final"]]
+    assert all(whys[name, "challenge"] <= methods.LOOKS for name in losers)
+    assert len(names) < len(space().configurations), "what their neighbours came to speaks against the others"
+    finals = [t.ask.candidate.name for t in ledger.tried if t.ask.why == "final"]
+    assert finals[0] != finals[1], "the best are measured in turn"
+    most = max(Counter(finals).values())
+    assert answer.decision.candidate and 2 * finals.count(answer.decision.candidate) >= most
+
+
+def test_the_race_unlearns_an_order_that_is_wrong() -> None:
+    """The model is made to hope too much of two instances; the first that lose speak against the others like them."""
+    server, ledger = triton(), Ledger(budget_s=150.0)
+    plan = planned(ledger, server)
+    hoped = (replace(e, rate_per_s=e.rate_per_s * (1.5 if "-i2-" in e.candidate.name else 1.0)) for e in plan.ranked)
+    wrong = tuple(sorted(hoped, key=lambda e: (e.candidate.name != AS_CONFIGURED, -e.rate_per_s)))
+    plan = replace(plan, ranked=wrong)
+    run_search(race(plan, ledger), ledger, slow_in_pairs(server), watched)
+    tried = list(dict.fromkeys(t.ask.candidate.name for t in ledger.tried if t.ask.why in ("rate", "challenge")))
+    listed = [e.candidate.name for e in wrong]
+    alone_tried, alone_listed = (next(n for n, name in enumerate(names[1:]) if "-i1-" in name)
+                                 for names in (tried, listed))  # fmt: skip
+    assert alone_tried < alone_listed, "one instance is tried before all of two instances are"
+    assert sum("-i2-" in name for name in tried) < sum("-i2-" in name for name in listed)
+    assert "-i2-" not in (tuned(plan, ledger, space(), SLO, method="race").decision.candidate or "")
+
+
+def slow_in_pairs(server: SimulatedTriton) -> Measure:
+    """The server, where two instances of a model hinder each other more than anybody expects."""
+    hindered = 1.6
+
+    def measure(ask: Ask, number: int) -> Tried:
+        if "-i2-" not in ask.candidate.name or not isinstance(ask.load, RequestRate):
+            return server.measure(ask, number)
+        driven = server.measure(replace(ask, load=replace(ask.load, rate_per_s=hindered * ask.load.rate_per_s)), number)
+        return replace(driven, ask=ask, throughput_per_s=driven.throughput_per_s / hindered)
+
+    return measure
 
 
 def test_the_model_puts_the_best_among_the_first() -> None:

@@ -112,3 +112,15 @@ def test_defaults_follow_the_machine_the_backend_and_the_limit() -> None:
 def test_ranges_that_make_no_sense(ranges: dict[str, Ranges], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         space_of({"net": CONFIG}, ranges)
+
+
+def test_neighbours_are_near_and_what_does_not_vary_is_no_direction() -> None:
+    ranges = Ranges(
+        max_batch_size=(2, 8, 16), instance_count=(1, 2), variants={"fp32": Variant(), "int8": Variant(config={"a": 1})}
+    )
+    space = space_of({"net": CONFIG}, {"net": ranges})
+    at = {name: dict(zip("bivw", place, strict=False)) for name, place in space.places.items()}
+    assert {len(place) for place in space.places.values()} == {4}, "batch, instances, and two variants beside its own"
+    assert [at[f"b{b}-i1-d100-t1-int8"]["b"] for b in (2, 8, 16)] == [0.0, 0.5, 1.0]
+    assert at["b2-i2-d100-t1-fp32"]["i"] == 1.0 and at["b2-i1-d100-t1-fp32"]["i"] == 0.0
+    assert len({(p["v"], p["w"]) for p in at.values()}) == 3, "each variant has a direction of its own"

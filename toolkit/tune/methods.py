@@ -122,7 +122,7 @@ def _windows(ledger: Ledger, candidate: Candidate) -> list[Tried]:
 
 
 def finals(plan: Plan, ledger: Ledger) -> Search:
-    """The most hopeful few again, in turn, at the rate that each was found to sustain; then three, chosen anew each round.
+    """The most hopeful again, in turn, at the rate that each was found to sustain; then three, chosen anew each round.
 
     The highest of many noisy rates is high by luck as well: more than three are given a second look, and who was
     measured little counts with a deviation more than was found, so that nobody wins or is dropped by one window.
