@@ -1,4 +1,4 @@
-"""What the batcher's model expects of every configuration, from a few probes: the order in which they are tried. Pure.
+"""What the batcher's model expects of every configuration, from a few probes: where a search begins. Pure.
 
 In: a space, and what the probes' windows said of each model's executions. Out: the probes to make, and then every
 candidate with the rate that it should sustain, the best first.

@@ -27,7 +27,7 @@ def window_for(budget_s: float, share: float = WINDOW_SHARE) -> float:
 class Expected:
     """A candidate and the rate per second that the model of the batcher expects it to sustain.
 
-    `place` is where it stands among the others (Space.place_of), so that neighbours are known.
+    `place` is where it stands among the others (Space.places), so that neighbours are known.
     """
 
     candidate: Candidate
