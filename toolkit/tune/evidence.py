@@ -13,8 +13,9 @@ from typing import Literal
 
 from toolkit.load.pattern import RequestRate
 from toolkit.load.statistics import binomial_at_least, binomial_at_most
+from toolkit.tune.decision import Candidate
 from toolkit.tune.max_rate_fit import Bound, Estimate, Evidence, estimate, is_overloaded, lowest
-from toolkit.tune.search import Tried
+from toolkit.tune.search import Ledger, Tried
 
 Challenge = Literal["better", "worse", "open"]
 
@@ -82,6 +83,21 @@ def sustained(tried: Sequence[Tried], bounds: Sequence[Bound], first_per_s: floa
     if not columns or not all(columns):
         return None
     return lowest([_estimate(c, b, first_per_s) for c, b in zip(columns, bounds, strict=True)])
+
+
+def rate_windows(ledger: Ledger, candidate: Candidate) -> tuple[Tried, ...]:
+    """The windows of a candidate that say something of its rate."""
+    return tuple(t for t in ledger.of(candidate) if is_usable(t) and t.ask.why != "probe")
+
+
+def sustained_by(windows: Sequence[Tried], bounds: Sequence[Bound]) -> Estimate | None:
+    """The rate that a candidate's windows tell by themselves; None without one."""
+    return sustained(windows, bounds, rate_of(windows[0])) if windows else None
+
+
+def rate_of(tried: Tried) -> float:
+    """The rate that was offered; 0 of a closed loop."""
+    return getattr(tried.ask.load, "rate_per_s", 0.0)
 
 
 @lru_cache(maxsize=2048)

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.tune.evidence import is_usable, overloaded, sustained
+from toolkit.tune.evidence import overloaded, rate_windows, sustained_by
 from toolkit.tune.plan import Expected, Plan
-from toolkit.tune.search import WARMUP_SHARE, Ledger, Tried
+from toolkit.tune.search import WARMUP_SHARE, Ledger
 
 #: Standard deviations of the model's error in the logarithm of a rate: of all candidates together, of one setting by
 #: itself, of all settings together, and of what no neighbour shares.
@@ -61,10 +61,8 @@ def chances_to_beat(plan: Plan, ledger: Ledger, left: Sequence[Expected], rate_p
 
 def _found(plan: Plan, ledger: Ledger, expected: Expected) -> tuple[float, float] | None:
     """The rate that a candidate's windows come to, and the deviation of its logarithm; None without a window."""
-    tried = tuple(t for t in ledger.of(expected.candidate, "rate", "challenge", "final") if is_usable(t))
-    if not tried:
-        return None
-    estimate = sustained(tried, plan.bounds, getattr(tried[0].ask.load, "rate_per_s", expected.rate_per_s))
+    tried = rate_windows(ledger, expected.candidate)
+    estimate = sustained_by(tried, plan.bounds)
     if estimate is None:
         return None
     rate = estimate.rate_per_s
@@ -75,14 +73,10 @@ def _found(plan: Plan, ledger: Ledger, expected: Expected) -> tuple[float, float
 
 def _share_to_load(ledger: Ledger, expected: Expected) -> float:
     """Of the entries that vary, the share that another one's configuration than the last trial's makes load again."""
-    last = _loaded(ledger.tried)
+    last = ledger.tried[-1].ask.candidate.config if ledger.tried else {}
     wanted = expected.candidate.config
     entries = wanted.keys() | last.keys()
     return sum(wanted.get(e) != last.get(e) for e in entries) / len(entries) if entries else 0.0
-
-
-def _loaded(tried: Sequence[Tried]) -> dict[str, object]:
-    return dict(tried[-1].ask.candidate.config) if tried else {}
 
 
 def _table(places: Sequence[tuple[float, ...]]) -> Values:

@@ -15,7 +15,16 @@ from collections.abc import Generator
 
 from toolkit.load.pattern import Load
 from toolkit.tune.decision import Candidate
-from toolkit.tune.evidence import challenge, holds_on_average, is_usable, overloaded, sustained
+from toolkit.tune.evidence import (
+    challenge,
+    holds_on_average,
+    is_usable,
+    overloaded,
+    rate_of,
+    rate_windows,
+    sustained,
+    sustained_by,
+)
 from toolkit.tune.likeliest import likeliest
 from toolkit.tune.max_rate_fit import Estimate
 from toolkit.tune.plan import MOST_OF_BUDGET, Plan
@@ -109,16 +118,11 @@ def find_rate(
 
 def sustained_rate(plan: Plan, ledger: Ledger, candidate: Candidate) -> float | None:
     """The rate that a candidate's windows come to; None unless one of them kept the SLO."""
-    tried = _windows(ledger, candidate)
+    tried = rate_windows(ledger, candidate)
     if not any(holds_on_average((t,), plan.bounds) for t in tried):
         return None
-    found = sustained(tried, plan.bounds, _rate_of(tried[0]))
+    found = sustained_by(tried, plan.bounds)
     return found.rate_per_s if found else None
-
-
-def _windows(ledger: Ledger, candidate: Candidate) -> list[Tried]:
-    """The windows of a candidate that say something of its rate."""
-    return [t for t in ledger.of(candidate) if is_usable(t) and t.ask.why != "probe"]
 
 
 def finals(plan: Plan, ledger: Ledger) -> Search:
@@ -173,11 +177,11 @@ def _challenged(plan: Plan, ledger: Ledger, candidate: Candidate, rate: float) -
 
 def _next_rate(plan: Plan, ledger: Ledger, candidate: Candidate, first_per_s: float) -> float:
     """The rate that the windows so far come to, not far beyond what was driven; of overloaded ones what was served."""
-    tried = _windows(ledger, candidate)
+    tried = rate_windows(ledger, candidate)
     found = sustained(tried, plan.bounds, first_per_s)
     if found is None:
         return first_per_s
-    driven = [_rate_of(t) for t in tried]
+    driven = [rate_of(t) for t in tried]
     if all(overloaded(t, plan.bounds) for t in tried):
         served = min(t.throughput_per_s for t in tried)
         return max(min(found.rate_per_s, 0.9 * served), min(driven) / FALL)
@@ -185,7 +189,7 @@ def _next_rate(plan: Plan, ledger: Ledger, candidate: Candidate, first_per_s: fl
 
 
 def _is_settled(plan: Plan, ledger: Ledger, candidate: Candidate, first_per_s: float) -> bool:
-    tried = _windows(ledger, candidate)
+    tried = rate_windows(ledger, candidate)
     found = sustained(tried, plan.bounds, first_per_s)
     sides = {holds_on_average((t,), plan.bounds) for t in tried}
     return found is not None and found.half_width <= AIM and len(sides) == 2
@@ -195,10 +199,10 @@ def _eligible(plan: Plan, ledger: Ledger, candidate: Candidate) -> Estimate | No
     """What a candidate's windows tell, if it keeps within the memory; a lost challenge may have been bad luck."""
     if not ledger.of(candidate, "rate", "challenge") or over_memory(plan, ledger, candidate):
         return None
-    tried = _windows(ledger, candidate)
+    tried = rate_windows(ledger, candidate)
     if all(overloaded(t, plan.bounds) for t in tried):
         return None
-    return sustained(tried, plan.bounds, _rate_of(tried[0]))
+    return sustained_by(tried, plan.bounds)
 
 
 def _look(plan: Plan, ledger: Ledger, candidate: Candidate, load: Load, why: Why) -> Search:
@@ -215,10 +219,6 @@ def _given_load(plan: Plan) -> Load:
 
 def _rate_load(plan: Plan, ledger: Ledger, rate_per_s: float) -> Load:
     return rate_load(rate_per_s, plan.window_at(rate_per_s), seed=len(ledger.tried), limit_s=plan.limit_s)
-
-
-def _rate_of(tried: Tried) -> float:
-    return getattr(tried.ask.load, "rate_per_s", 0.0)
 
 
 def _can_afford(plan: Plan, ledger: Ledger, rate_per_s: float) -> bool:

@@ -11,7 +11,7 @@ from toolkit.load.pattern import Load, RequestRate
 from toolkit.load.slo import Slo
 from toolkit.load.verdict import Outcome
 from toolkit.tune.decision import Decision, Rejection
-from toolkit.tune.evidence import is_usable, sustained
+from toolkit.tune.evidence import is_usable, rate_windows, sustained_by
 from toolkit.tune.max_rate_fit import Estimate
 from toolkit.tune.methods import best_at_load, over_memory, sustained_rate
 from toolkit.tune.plan import Plan
@@ -95,12 +95,12 @@ def _chosen(plan: Plan, ledger: Ledger, tried: list[Configuration]) -> Configura
     """Of the finalists the best; without any, of those whose rate was found. Who left the finals early is none."""
     if not plan.objective.seeks_rate:
         best = best_at_load(plan, ledger)
-        finalists = [c for c in best if ledger.of(c, "final")] or best
-        return next((c for c in tried if finalists and c.name == finalists[0].name), None)
+        measured_again = [c for c in best if ledger.of(c, "final")] or best
+        return next((c for c in tried if measured_again and c.name == measured_again[0].name), None)
     found = [(r, c) for c in tried if (r := _found_rate(plan, ledger, c))]
     most = max((len(ledger.of(c.candidate, "final")) for _, c in found), default=0)
-    finalists_found = [(r, c) for r, c in found if 2 * len(ledger.of(c.candidate, "final")) >= most] or found
-    return max(finalists_found, key=lambda pair: pair[0])[1] if finalists_found else None
+    finalists = [(r, c) for r, c in found if 2 * len(ledger.of(c.candidate, "final")) >= most]
+    return max(finalists, key=lambda pair: pair[0])[1] if finalists else None
 
 
 def _found_rate(plan: Plan, ledger: Ledger, configuration: Configuration) -> float | None:
@@ -110,10 +110,9 @@ def _found_rate(plan: Plan, ledger: Ledger, configuration: Configuration) -> flo
 
 
 def _estimate(plan: Plan, ledger: Ledger, configuration: Configuration) -> Estimate | None:
-    tried = [t for t in ledger.of(configuration.candidate) if is_usable(t) and t.ask.why != "probe"]
-    if not tried or _found_rate(plan, ledger, configuration) is None:
+    if _found_rate(plan, ledger, configuration) is None:
         return None
-    return sustained(tried, plan.bounds, getattr(tried[0].ask.load, "rate_per_s", 1.0))
+    return sustained_by(rate_windows(ledger, configuration.candidate), plan.bounds)
 
 
 def _standing(
