@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from glob import glob
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,13 @@ def processes_of(place: Path) -> list[str]:
     return found
 
 
-def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+def points_of(runs: Path) -> list[Path]:
+    """The measurements of the finished points of all runs in a folder, also while points are being written."""
+    # Not Path.glob: it lists the hidden folder of a running point too, and raises when that is renamed meanwhile.
+    return [runs / name for name in sorted(glob("*/*/trials/*/*/measurement.json", root_dir=runs))]  # noqa: PTH207
+
+
+def wait_until(condition: Callable[[], object], seconds: float) -> bool:
     """Whether `condition` came true in time."""
     until = time.monotonic() + seconds
     while not condition():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from jupyter_lab import ROOT, Window, chromium
-from tiny_poc import write_poc
+from tiny_poc import points_of, write_poc
 
 from toolkit.report.pdf import browser_here
 from toolkit.workflow.scaffold import new_notebook
@@ -72,8 +72,7 @@ def test_stop_keeps_what_was_measured_and_the_notebook_goes_on(window: Window, w
     window.wait_until_done(120)
     window.picture("stopped")
     assert window.errors() == []
-    points = [p for p in workplace.glob("runs/brief/*/trials/delay-*/*/measurement.json") if p.parent.name[0] != "."]
-    assert 0 < len(points) < 6
+    assert 0 < len([p for p in points_of(workplace / "runs") if p.parts[-3].startswith("delay-")]) < 6
     assert window.page.locator(CURVE).count() > 0
 
 

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from tiny_poc import processes_of, wait_until, write_poc
+from tiny_poc import points_of, processes_of, wait_until, write_poc
 
 kernels = pytest.importorskip("notebook_kernel", reason="the notebooks need the `workshop` extra")
 
@@ -23,9 +23,8 @@ def poc_of(workplace: Path, name: str) -> str:
 
 
 def measured(workplace: Path, name: str) -> list[Path]:
-    """The points that are done; one that is being written is not among them."""
-    found = (workplace / "runs" / name).glob("*/trials/*/*/measurement.json")
-    return sorted(p for p in found if not p.parent.name.startswith("."))
+    """The points of this PoC that are done."""
+    return [path for path in points_of(workplace / "runs") if f"/runs/{name}/" in str(path)]
 
 
 def servers_of(workplace: Path) -> list[int]:
@@ -58,7 +57,7 @@ def test_interrupted_in_mid_sweep_it_keeps_what_it_has_and_goes_on(workplace: Pa
     with kernels.kernel_of(workplace) as kernel:
         kernel.run(opened)
         cell = kernel.begin(MEASURE)
-        assert wait_until(lambda: bool(measured(workplace, "interrupted")), 60)
+        assert wait_until(lambda: measured(workplace, "interrupted"), 60)
         kernel.manager.interrupt_kernel()
         _, error = kernel.end(cell)
         assert is_plain(error) and "interrupted" in error, error
@@ -76,7 +75,7 @@ def test_a_server_killed_behind_its_back_is_said(workplace: Path) -> None:
     with kernels.kernel_of(workplace) as kernel:
         kernel.run(opened)
         cell = kernel.begin(MEASURE)
-        assert wait_until(lambda: bool(measured(workplace, "robbed")), 60)
+        assert wait_until(lambda: measured(workplace, "robbed"), 60)
         for pid in servers_of(workplace):
             os.kill(pid, signal.SIGKILL)
         _, error = kernel.end(cell)
@@ -108,7 +107,7 @@ def test_of_two_notebooks_at_once_one_waits_its_turn(workplace: Path, first: str
     with kernels.kernel_of(workplace) as one, kernels.kernel_of(workplace) as other:
         one.run(opened), other.run(another)
         cell = one.begin(MEASURE)
-        assert wait_until(lambda: bool(servers_of(workplace)), 60)
+        assert wait_until(lambda: servers_of(workplace), 60)
         text, error = other.run(MEASURE)
         assert error == "" and f"another notebook is measuring {first}" in text and "Interrupt" in text
         assert one.end(cell)[1] == ""
@@ -121,7 +120,7 @@ def test_a_killed_kernel_leaves_no_process(workplace: Path) -> None:
     with kernels.kernel_of(workplace) as kernel:
         kernel.run(opened)
         kernel.begin(MEASURE)
-        assert wait_until(lambda: bool(measured(workplace, "killed")), 60)
+        assert wait_until(lambda: measured(workplace, "killed"), 60)
         kernel.manager.signal_kernel(signal.SIGKILL)
         assert wait_until(lambda: not processes_of(workplace / "runs"), 20), processes_of(workplace / "runs")
     with kernels.kernel_of(workplace) as kernel:

@@ -275,9 +275,13 @@ def test_a_grpc_stream_says_which_response_is_the_last_and_carries_errors(served
 def test_more_requests_than_slots_and_queue_are_refused_at_once(served):
     long = GREEDY | {"max_tokens": CONTEXT}
     refused = metric(served.server, "requests_refused", "narrow")
-    with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(post, served.server, "generate", body(p, long), "narrow") for p in served.prompts[:8]]
-        answers = [future.result() for future in asked]
+    # All are on their way before the first answer is read, however slow this process is beside the server.
+    asked = [http.client.HTTPConnection(served.server.endpoint.http, timeout=60) for _ in range(8)]
+    for connection in asked:
+        connection.connect()
+    for connection, prompt in zip(asked, served.prompts, strict=False):
+        connection.request("POST", "/v2/models/narrow/generate", body(prompt, long))
+    answers = [(r.status, r.read()) for r in (connection.getresponse() for connection in asked)]
     statuses = sorted(status for status, _ in answers)
     # Triton 2.51 gives every error of its generate endpoint the status 400; the code UNAVAILABLE reaches gRPC clients.
     assert set(statuses) == {200, 400}

@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tiny_poc import points_of, wait_until
 
 from toolkit.errors import ServerTrouble, UsageError
 from toolkit.load.null_server import Behaviour, NullServer, null_server
@@ -95,12 +95,9 @@ def test_ctrl_c_keeps_the_probes_and_json_is_one_document(server: NullServer, tm
     command = [sys.executable, "-m", "toolkit", "max-rate", "null", "--url", f"http://{server.endpoint.http}"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     cut = subprocess.Popen([*command, "--slo", SLO, "--budget", "1m"], cwd=tmp_path, env=environment)
-    until = time.monotonic() + 120
-    while not (probes := list(tmp_path.glob("runs/null/*/trials/*/*/measurement.json"))) and time.monotonic() < until:
-        time.sleep(0.1)
+    assert wait_until(lambda: points_of(tmp_path / "runs"), 120)
     cut.send_signal(signal.SIGINT)
     assert cut.wait(60) == 130
-    assert probes
     done = subprocess.run(
         [*command, "--slo", "p99.99=60ms", "--budget", "3s", "--json"],
         cwd=tmp_path,

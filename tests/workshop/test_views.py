@@ -13,7 +13,7 @@ from typing import Any
 
 import ipywidgets as widgets
 import pytest
-from tiny_poc import processes_of, save_model, wait_until
+from tiny_poc import points_of, processes_of, save_model, wait_until
 
 from toolkit import workshop
 from toolkit.records import read_json
@@ -181,7 +181,7 @@ def test_stop_keeps_what_was_measured_and_the_same_call_goes_on(tiny: Opened, tm
     before = stop_buttons()
 
     def press() -> None:
-        wait_until(lambda: any((tmp_path / "runs").glob("*/*/trials/*/*/measurement.json")), 60)
+        assert wait_until(lambda: points_of(tmp_path / "runs"), 60)
         next(button for button in stop_buttons() if button not in before).click()
 
     clicking = threading.Thread(target=press)
@@ -198,7 +198,7 @@ def test_an_interrupt_in_mid_sweep_is_a_plain_message_and_leaves_no_process(tiny
     opened = replace(tiny, root=tmp_path / "runs")
 
     def interrupt() -> None:
-        wait_until(lambda: any((tmp_path / "runs").glob("*/*/trials/*/*/measurement.json")), 60)
+        assert wait_until(lambda: points_of(tmp_path / "runs"), 60)
         time.sleep(0.1)
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -212,7 +212,7 @@ def test_a_server_that_was_killed_is_a_plain_message_with_the_mend(tiny: Opened,
     opened = replace(tiny, root=tmp_path / "runs")
 
     def kill() -> None:
-        wait_until(lambda: any((tmp_path / "runs").glob("*/*/trials/*/*/measurement.json")), 60)
+        assert wait_until(lambda: points_of(tmp_path / "runs"), 60)
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             words = path.read_bytes().replace(b"\0", b" ").decode(errors="replace") if path.exists() else ""
             if "bin/tritonserver" in words.split(" ")[0] and str(tmp_path) in words:

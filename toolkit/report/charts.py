@@ -119,6 +119,16 @@ def altair_module() -> Any:
             del sys.modules[grammar]
 
 
+def load_drawing() -> None:
+    """Import what charts are drawn with, before work begins that they are drawn beside.
+
+    An interrupt amid these imports is lost in one of their callbacks, or leaves a package half imported for as long as
+    the kernel lives.
+    """
+    altair_module()
+    require("vl_convert")
+
+
 def series(alt: Any, names: list[str], width: int) -> dict[str, Any]:
     """The colour and the shape of each candidate, with their legend."""
     legend = alt.Legend(

@@ -15,6 +15,7 @@ from typing import Any
 import ipywidgets as widgets
 from IPython.display import display
 
+from toolkit.report.charts import load_drawing
 from toolkit.workshop.show import FAINT, FRAME, TEXT, drawn, note
 
 STOP, STOPPING, STOPPED, DONE = "Stop", "Stopping after this point", "Stopped", "Done"
@@ -43,6 +44,7 @@ class Live:
 
     def show(self) -> None:
         """Put it into the cell."""
+        load_drawing()
         display(self.widget)
         _hear_while_busy(self.button)
 
