@@ -39,7 +39,7 @@ $(READY): pyproject.toml constraints.txt
 	@test "$(RUNTIME)" = gpu || $(BIN)/python -m pip config list | grep -qE 'index|find-links' \
 	|| echo "Note: PyTorch from the default index brings several GB of CUDA libraries; for the CPU build interrupt this" \
 	"and set PIP_EXTRA_INDEX_URL to PyTorch's CPU index (pytorch.org: Get Started, Pip, CPU)."
-	$(BIN)/python -m pip install --no-compile --progress-bar off --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	$(BIN)/python -m pip install --progress-bar off --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	@touch $@
 
 clean:

@@ -13,6 +13,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 LONG = (
     "test_every_model.py",
     "test_nbval.py",
+    "test_nbval_recsys.py",
     "test_browser.py",
     "test_cli.py",
     "test_run.py",

@@ -21,7 +21,7 @@ from toolkit.workflow.deploy import Deployment, deploy_run
 from toolkit.workflow.openai import speaking_openai
 
 LOOPBACK = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
-#: PoCs that run whole in their notebooks (notebooks/test_nbval.py); the others by the command line (test_pocs.py).
+#: PoCs that run whole in their notebooks (notebook_run.py); the others by the command line (test_pocs.py).
 IN_NOTEBOOKS = {"vision", "recsys", "llm"}
 HELD_OUT = {"vision": 540}
 

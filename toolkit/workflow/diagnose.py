@@ -28,7 +28,15 @@ from toolkit.tune.diagnose import diagnose
 from toolkit.tune.findings import Facts, Finding, time_shares
 from toolkit.tune.trace import read_trace
 from toolkit.workflow.diagnosis import Applied, Diagnosis
-from toolkit.workflow.measure import MEASUREMENT, RECORDS, Driving, driving_of, measure_into, trial_key
+from toolkit.workflow.measure import (
+    MEASUREMENT,
+    RECORDS,
+    Driving,
+    driving_of,
+    load_changes,
+    measure_into,
+    trial_key,
+)
 from toolkit.workflow.report import decide_run, write_report
 from toolkit.workflow.requests import write_requests
 from toolkit.workflow.runs import MANIFEST, Progress, finish_run, locked, new_run, repository_of, run_from_text
@@ -42,7 +50,6 @@ from toolkit.workflow.sweep import (
     target_from_model,
     target_from_run,
 )
-from toolkit.workflow.tune_measure import load_changes
 
 FILE = "diagnosis.json"
 REMEDY = Candidate(name="remedy", config={})

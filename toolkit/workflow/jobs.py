@@ -13,7 +13,7 @@ from toolkit.records import is_finished, step
 from toolkit.serve.embedded import serve_embedded
 from toolkit.serve.server import Endpoint
 from toolkit.tune.decision import Candidate
-from toolkit.workflow.measure import Driving, apply_candidate, measure_into, trial_key
+from toolkit.workflow.measure import Driving, configurations, load_changes, measure_into, trial_key
 from toolkit.workflow.runs import Progress
 
 Watch = Callable[[Path], None]
@@ -75,18 +75,18 @@ def do_jobs(
 ) -> None:
     """Do the jobs that are not finished, on one server, reloading entries of `repository` where a job asks for it.
 
+    repository: the one that the server was started on for these jobs, None where it is not ours to reload.
     watch: called with the run folder after each job, for whoever shows what there is by then.
     """
     pending = [j for j in jobs if not is_finished(run, j.key, j.inputs)]
     if not pending:
         return
     with serving() as endpoint:
-        applied: Candidate | None = None
+        loaded = {} if repository is None else configurations(repository)
         for number, job in enumerate(pending, 1):
             progress(f"{job.text} ({number} of {len(pending)})")
-            if job.candidate is not None and job.candidate != applied and repository is not None:
-                apply_candidate(endpoint, repository, job.candidate)
-                applied = job.candidate
+            if job.candidate is not None and repository is not None:
+                load_changes(endpoint, repository, job.candidate, loaded)
             _do(run, job, endpoint)
             watch(run)
 

@@ -27,7 +27,6 @@ from toolkit.load.verdict import judge, overall
 from toolkit.records import read_json, write_json
 from toolkit.repository.config import to_load_json, with_overrides
 from toolkit.repository.entry import read_entries
-from toolkit.repository.pipeline import composing_models
 from toolkit.serve.client import load_model
 from toolkit.serve.server import Endpoint
 from toolkit.tune.decision import Candidate, Point, Trial
@@ -55,11 +54,25 @@ def driving_of(family: Family | None, driving: Driving | None = None) -> Driving
 MEASUREMENT, RECORDS, OBSERVATION = "measurement.json", "records.npz", "observation.json"
 
 
-def apply_candidate(endpoint: Endpoint, repository: Path, candidate: Candidate) -> None:
-    """Load every entry with the candidate's configuration; an entry it does not name goes back to its own file's."""
-    for entry in sorted(read_entries(repository), key=lambda e: bool(composing_models(e.config))):
-        config = with_overrides(entry.config, candidate.config.get(entry.name, {}))
-        load_model(endpoint, entry.name, to_load_json(config))
+def configurations(repository: Path) -> dict[str, str]:
+    """By entry the configuration that a server which has just been started on the repository has, as it is loaded."""
+    return {entry.name: to_load_json(entry.config) for entry in read_entries(repository)}
+
+
+def load_changes(endpoint: Endpoint, repository: Path, candidate: Candidate, loaded: dict[str, str]) -> int:
+    """Load the entries whose configuration differs from what `loaded` says, pipelines last. Returns how many.
+
+    An entry that the candidate does not name goes back to its own file's. loaded: by entry what the server has, kept up
+    to date; empty where that is not known. Raises ServerTrouble with the server's reason.
+    """
+    changed = 0
+    for entry in sorted(read_entries(repository), key=lambda e: e.config.is_ensemble):
+        text = to_load_json(with_overrides(entry.config, candidate.config.get(entry.name, {})))
+        if loaded.get(entry.name) != text:
+            load_model(endpoint, entry.name, text)
+            loaded[entry.name] = text
+            changed += 1
+    return changed
 
 
 def trial_key(candidate: Candidate, load: Load) -> str:

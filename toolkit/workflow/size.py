@@ -24,7 +24,15 @@ from toolkit.size.prices import EXAMPLE, PriceBook, price_book
 from toolkit.tune.decision import Candidate, Decision, Trial, ranked
 from toolkit.workflow.build import read_artifacts
 from toolkit.workflow.evidence import add_evidence
-from toolkit.workflow.measure import ReadPoint, apply_candidate, driving_of, measure_into, read_point, read_trials
+from toolkit.workflow.measure import (
+    ReadPoint,
+    configurations,
+    driving_of,
+    load_changes,
+    measure_into,
+    read_point,
+    read_trials,
+)
 from toolkit.workflow.report import DECISION, PLAN, PLAN_OMITTED, export_parities, live_parity_of, write_report
 from toolkit.workflow.requests import read_requests
 from toolkit.workflow.runs import Manifest, Progress, locked, read_manifest, repository_of
@@ -185,7 +193,7 @@ def _verified(
     folder = run / VERIFICATION / load.name
     progress(f"measuring {load.rate_per_s:,.6g} requests/s for {seconds:g} s on one replica")
     with serve_embedded(repository) as server:
-        apply_candidate(server.endpoint, repository, candidate)
+        load_changes(server.endpoint, repository, candidate, configurations(repository))
         measure_into(
             folder,
             server.endpoint,

@@ -23,16 +23,14 @@ from toolkit.load.request_records import Records
 from toolkit.load.slo import Slo
 from toolkit.load.sweep import measure_point
 from toolkit.records import is_finished, read_json, step, write_json
-from toolkit.repository.config import to_load_json, with_overrides
-from toolkit.repository.entry import read_entries
-from toolkit.serve.client import is_ready, load_model
+from toolkit.serve.client import is_ready
 from toolkit.serve.server import Endpoint
 from toolkit.tune.batcher import latency_limit_s
 from toolkit.tune.decision import Candidate
 from toolkit.tune.max_rate_probe import Observation, observation_of
 from toolkit.tune.search import Ask, Tried
 from toolkit.workflow.evidence import TRIED
-from toolkit.workflow.measure import Driving, keep_point, keep_unfinished, trial_key
+from toolkit.workflow.measure import Driving, keep_point, keep_unfinished, load_changes, trial_key
 
 #: A request that takes so many times the tightest limit, and a second at least, is given up: it has missed for sure.
 GIVE_UP, LEAST_GIVE_UP_S = 4.0, 1.0
@@ -120,21 +118,6 @@ class Bench:
 def tightest_limit_s(slo: Slo) -> float | None:
     """The lowest limit of a latency, None where there is none."""
     return min((limit for c in slo.criteria if (limit := latency_limit_s(c)) is not None), default=None)
-
-
-def load_changes(endpoint: Endpoint, repository: Path, candidate: Candidate, loaded: dict[str, str]) -> int:
-    """Load the entries whose configuration differs from what `loaded` says, pipelines last. Returns how many.
-
-    Raises ServerTrouble with the server's reason.
-    """
-    changed = 0
-    for entry in sorted(read_entries(repository), key=lambda e: e.config.is_ensemble):
-        text = to_load_json(with_overrides(entry.config, candidate.config.get(entry.name, {})))
-        if loaded.get(entry.name) != text:
-            load_model(endpoint, entry.name, text)
-            loaded[entry.name] = text
-            changed += 1
-    return changed
 
 
 def tried_of(

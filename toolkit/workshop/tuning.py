@@ -31,7 +31,7 @@ from toolkit.workshop.turn import turn
 
 MODEL_REPO = Path("model_repo")
 #: What smoke sizes make of a search.
-SMOKE_BUDGET = "15s"
+SMOKE_BUDGET = "10s"
 MOST_ROWS = 8
 
 
