@@ -312,7 +312,7 @@ def test_interval_in_words(low: float | None, high: float | None, text: str) -> 
         ({}, "as deployed", 0),
         (TWO, "2 instances of digits", 2),
         ({"digits": {"instance_group": [{"count": 1}, {}]}, "decode": {"instance_group": [{"count": 3}]}},
-         "2 instances of digits, 3 instances of decode", 5),
+         "digits: 2 instances; decode: 3 instances", 5),
         ({"digits": {"dynamic_batching": {"max_queue_delay_microseconds": 500}}}, "queue delay 500 us", 0),
         ({"digits": {"dynamic_batching": {}}}, "dynamic batching", 0),
         ({"digits": {"dynamic_batching": {"preferred_batch_size": [4, 8]}}}, "preferred_batch_size 4/8", 0),

@@ -6,6 +6,7 @@ on dark. Every chart's `description` is its text alternative. This module does n
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -140,6 +141,18 @@ def series(alt: Any, names: list[str], width: int) -> dict[str, Any]:
         "color": alt.Color("candidate:N", scale=alt.Scale(domain=names, range=colours), legend=legend),
         "shape": alt.Shape("candidate:N", scale=alt.Scale(domain=names, range=shapes), legend=legend),
     }
+
+
+def logarithmic(alt: Any, low: float, high: float) -> dict[str, Any]:
+    """The scale and the axis of positive values from `low` to `high`: ticks at 1, 2 and 5 of each power of ten.
+
+    Beyond three powers at 1 alone. Vega's own would go on to the next power at both ends.
+    """
+    steps = (1, 2, 5) if high / low < 1e3 else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [v for power in powers for step in steps if low <= (v := step * 10.0**power) <= high]
+    scale = alt.Scale(type="log", domain=[low, high], nice=False)
+    return {"scale": scale, "axis": alt.Axis(values=ticks) if len(ticks) > 1 else alt.Undefined}
 
 
 def slo_line(alt: Any, q: float, limit_s: float | None) -> list[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from toolkit.load.pattern import Concurrency, RequestRate
 from toolkit.load.slo import Slo
-from toolkit.report.charts import altair_module, finished, series, slo_line
+from toolkit.report.charts import altair_module, finished, logarithmic, series, slo_line
 from toolkit.report.descriptions import (
     Axis,
     charted_percentile,
@@ -37,7 +37,7 @@ def latency_throughput_chart(
     axis = charted_rate(trials)
     rows = _latency_rows(trials, q, axis)
     x = alt.X("rate:Q", title=f"{axis} (requests/s)", scale=_rate_scale(alt, rows))
-    y = alt.Y("latency:Q", title=f"{percentile_name(q)} latency (ms)", scale=_latency_scale(alt, rows, limit_s))
+    y = alt.Y("latency:Q", title=f"{percentile_name(q)} latency (ms)", **_latency_axis(alt, rows, limit_s))
     of_candidate = series(alt, [trial.candidate.name for trial in trials], width)
     base = alt.Chart(alt.Data(values=rows)).encode(x=x, y=y, color=of_candidate["color"])
     layers = [
@@ -94,11 +94,11 @@ def _rate_scale(alt: Any, rows: list[dict[str, Any]]) -> Any:
     return alt.Scale(domain=[0, 1.04 * fastest] if fastest else alt.Undefined, nice=True)
 
 
-def _latency_scale(alt: Any, rows: list[dict[str, Any]], limit_s: float | None) -> Any:
+def _latency_axis(alt: Any, rows: list[dict[str, Any]], limit_s: float | None) -> dict[str, Any]:
     values = [v for row in rows for v in (row["low"], row["high"])] + ([limit_s * 1e3] if limit_s else [])
     if values and min(values) > 0 and max(values) / min(values) > LOG_RATIO:
-        return alt.Scale(type="log", domain=[min(values) * 0.8, max(values) * 1.25])
-    return alt.Scale(zero=True, domain=[0, max(values) * 1.12] if values else alt.Undefined)
+        return logarithmic(alt, min(values) * 0.8, max(values) * 1.25)
+    return {"scale": alt.Scale(zero=True, domain=[0, max(values) * 1.12] if values else alt.Undefined)}
 
 
 def _ring(alt: Any, rows: list[dict[str, Any]], decision: Decision | None, x: Any, y: Any) -> list[Any]:

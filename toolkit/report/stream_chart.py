@@ -10,7 +10,7 @@ from typing import Any
 
 from toolkit.load.goodput import limits_of
 from toolkit.load.slo import Slo
-from toolkit.report.charts import PALETTE, altair_module, series, styled
+from toolkit.report.charts import PALETTE, altair_module, logarithmic, series, styled
 from toolkit.report.descriptions import describe_streams, stream_rows
 from toolkit.tune.decision import Trial
 from toolkit.tune.words import time_text
@@ -35,7 +35,9 @@ def _stream_panel(
 ) -> Any:
     own = [row for row in rows if row["metric"] == name]
     x = alt.X("load:N", title=None, sort=list(dict.fromkeys(r["load"] for r in rows)), axis=alt.Axis(labelAngle=-30))
-    y = alt.Y("p50:Q", title=f"{name.upper()} (ms)", scale=alt.Scale(type="log"))
+    values = [row[q] for row in own for q in ("p50", "p99")] + ([limit_ms] if limit_ms else [])
+    positive = [v for v in values if v > 0] or [1.0]
+    y = alt.Y("p50:Q", title=f"{name.upper()} (ms)", **logarithmic(alt, min(positive) * 0.8, max(positive) * 1.25))
     of_candidate = series(alt, names, width)
     base = alt.Chart(alt.Data(values=own)).encode(x=x, y=y, color=of_candidate["color"])
     layers = [

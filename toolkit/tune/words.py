@@ -117,8 +117,14 @@ def interval_text(verdict: Verdict) -> str:
 
 
 def config_text(config: Mapping[str, Mapping[str, Any]]) -> str:
-    """A candidate's change in words: `2 instances of digits, queue delay 100 us`; `as deployed` when there is none."""
-    said = [text for entry, partial in config.items() for text in _entry_texts(entry, partial)]
+    """A candidate's change in words: `2 instances of digits, queue delay 100 us`; `as deployed` when there is none.
+
+    Of several entries each with its own: `ranker: 2 instances, max_batch_size 4; recommend: max_batch_size 4`.
+    """
+    changed = {entry: partial for entry, partial in config.items() if partial}
+    if len(changed) > 1:
+        return "; ".join(f"{entry}: {', '.join(_entry_texts(partial))}" for entry, partial in changed.items())
+    said = (text for entry, partial in changed.items() for text in _entry_texts(partial, f" of {entry}"))
     return ", ".join(said) or "as deployed"
 
 
@@ -136,14 +142,15 @@ def _count(group: Mapping[str, Any]) -> int:
     return int(group.get("count", 1))
 
 
-def _entry_texts(entry: str, partial: Mapping[str, Any]) -> list[str]:
-    return [text for key, value in partial.items() for text in _field_texts(entry, key, value)]
+def _entry_texts(partial: Mapping[str, Any], whose: str = "") -> list[str]:
+    """What is changed of one entry; `whose` says of which, after its instances."""
+    return [text for key, value in partial.items() for text in _field_texts(key, value, whose)]
 
 
-def _field_texts(entry: str, key: str, value: Any) -> list[str]:
+def _field_texts(key: str, value: Any, whose: str) -> list[str]:
     if key == "instance_group":
         count = sum(_count(group) for group in value)
-        return [f"{count} instance{'' if count == 1 else 's'} of {entry}"]
+        return [f"{count} instance{'' if count == 1 else 's'}{whose}"]
     if key == "dynamic_batching" and isinstance(value, Mapping):
         delay = value.get("max_queue_delay_microseconds")
         rest = [f"{k} {_plain(v)}" for k, v in value.items() if k != "max_queue_delay_microseconds"]

@@ -14,6 +14,7 @@ from toolkit.deploy.spec import Figures, StreamFigures
 from toolkit.environment import package_version
 from toolkit.errors import UsageError
 from toolkit.load.measurement import Measurement, Streams
+from toolkit.load.pattern import load_text
 from toolkit.records import read_json
 from toolkit.size.footprint import load_times_s
 from toolkit.size.plan import CapacityPlan
@@ -32,7 +33,7 @@ def figures_of(run: Path) -> tuple[Figures | None, Sizing]:
     figures = Figures(
         throughput_per_s=measurement.throughput_per_s,
         latency_p99_s=measurement.latency.at(0.99).value_s,
-        load=point.load.name,
+        load=load_text(point.load),
         outcome=point.outcome,
         environment=manifest.environment.summary(),
         device=manifest.environment.device,

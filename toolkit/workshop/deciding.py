@@ -25,6 +25,8 @@ from toolkit.workshop.show import FRAME, TEXT, View, note, same_as
 COLOURS = {"GO": "#009E73", "GO WITH CONDITIONS": "#E69F00", "NO-GO": "#D55E00"}
 UNDECIDED = "#6F7782"
 PREVIEW_BYTES = 20_000
+#: How high the list of files and the look into one stand beside each other.
+PANE = "400px"
 
 #: JupyterLab breaks the words of a `pre` anywhere.
 WRAP = "white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere"
@@ -97,8 +99,8 @@ def bundle(folder: Path, validation: tuple[Finding, ...] = ()) -> View:
         raise UsageError(f"{short(folder)} holds no bundle", mend="workshop.deploy(run) writes one")
     start = "README.md" if "README.md" in names else names[0]
     branches = _tree(names)
-    rows = min(len(branches), 24)
-    listed = widgets.Select(options=branches, value=start, rows=rows, description="", layout={"width": "340px"})
+    size = {"width": "340px", "height": PANE}
+    listed = widgets.Select(options=branches, value=start, description="", layout=size)
     listed.tooltip = "Files of the bundle"
     look = widgets.HTML(layout={"flex": "1 1 0", "min_width": "0"})
 
@@ -131,7 +133,7 @@ def _preview(path: Path) -> str:
         text = "\n".join(files_below(path)) if path.is_dir() else path.read_bytes()[:PREVIEW_BYTES].decode()
     except UnicodeDecodeError:
         text = f"{path.name} is not text: {path.stat().st_size:,} bytes"
-    frame = f"border:1px solid {FRAME};border-radius:4px;padding:8px;max-height:420px;overflow:auto"
-    style = f"{frame};{WRAP};color:{TEXT};font-size:12px;line-height:1.35"
+    frame = f"border:1px solid {FRAME};border-radius:4px;padding:8px;overflow:auto"
+    style = f"{frame};height:{PANE};box-sizing:border-box;margin:0;{WRAP};color:{TEXT};font-size:12px;line-height:1.35"
     label = f"Contents of {html.escape(path.name)}"
     return f"<pre tabindex='0' aria-label='{label}' style='{style}'>{html.escape(text)}</pre>"
