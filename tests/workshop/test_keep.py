@@ -34,3 +34,10 @@ def test_pictures_tables_and_words_stay_and_what_needs_a_kernel_goes() -> None:
 def test_it_is_the_same_when_it_is_kept_again() -> None:
     once = kept(notebook({"output_type": "stream", "name": "stdout", "text": "PASS"}))
     assert kept(once) == once
+
+
+def test_the_folders_of_this_machine_go_and_addresses_and_markup_stay() -> None:
+    html = ["<td>/usr/bin/chromium</td><td>127.0.0.1:8000/v2/models</td>", "<td>runs/a/report.html</td>"]
+    table = {"output_type": "execute_result", "metadata": {}, "data": {"text/html": html}, "execution_count": 7}
+    data = kept(notebook(table))["cells"][0]["outputs"][0]["data"]
+    assert data["text/html"] == ["<td>chromium</td><td>127.0.0.1:8000/v2/models</td>", html[1]]

@@ -152,7 +152,8 @@ def logarithmic(alt: Any, low: float, high: float) -> dict[str, Any]:
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [v for power in powers for step in steps if low <= (v := step * 10.0**power) <= high]
     scale = alt.Scale(type="log", domain=[low, high], nice=False)
-    return {"scale": scale, "axis": alt.Axis(values=ticks) if len(ticks) > 1 else alt.Undefined}
+    # Vega leaves the words of most ticks of such an axis out where there are more of them than tickCount.
+    return {"scale": scale, "axis": alt.Axis(values=ticks, tickCount=100) if len(ticks) > 1 else alt.Undefined}
 
 
 def slo_line(alt: Any, q: float, limit_s: float | None) -> list[Any]:

@@ -7,6 +7,7 @@ In: a notebook as Jupyter saves it. Out: the same, so that it reads on a page th
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 from toolkit.records import write_text
 from toolkit.workshop.actions import ROOT
 
+#: The folders of an absolute path, which is no address and no closing tag.
+_PLACE = re.compile(r"(?<![\w.:/<])/(?:[\w.-]+/)+(?=[\w.-])")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -42,7 +45,7 @@ def _kept_output(output: dict[str, Any], number: int) -> dict[str, Any] | None:
         return output if output["name"] == "stdout" else None
     if "data" not in output:
         return output
-    data = {kind: value for kind, value in output["data"].items() if kind != WIDGET}
+    data = {kind: _placeless(kind, value) for kind, value in output["data"].items() if kind != WIDGET}
     text = "".join(data.get("text/plain", ""))
     # What has no picture is a control, whose text is its Python representation.
     if WIDGET in output["data"] and text.startswith(("VBox(", "HBox(")):
@@ -51,11 +54,18 @@ def _kept_output(output: dict[str, Any], number: int) -> dict[str, Any] | None:
     return output | {"data": data, "metadata": {}} | count
 
 
+def _placeless(kind: str, value: Any) -> Any:
+    """A text, or its lines, without the folders of this machine's absolute paths; a picture as it is."""
+    if not kind.startswith("text/"):
+        return value
+    return _PLACE.sub("", value) if isinstance(value, str) else [_PLACE.sub("", line) for line in value]
+
+
 def main(paths: list[str]) -> None:
     """Rewrite each notebook as it is kept."""
     for path in map(Path, paths):
-        text = json.dumps(kept(json.loads(path.read_text())), indent=1, ensure_ascii=False) + "\n"
-        write_text(path, text.replace(f"{ROOT}/", ""))
+        notebook = json.loads(path.read_text().replace(f"{ROOT}/", ""))
+        write_text(path, json.dumps(kept(notebook), indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

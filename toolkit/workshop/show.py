@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import base64
 import html
-import zlib
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import ipywidgets as widgets
+from PIL import Image
 
 from toolkit.extras import require
 from toolkit.report.charts import svg
@@ -83,25 +84,11 @@ def drawn(charts: Iterable[Any], *, key: str = "") -> str:
 
 
 def png(chart: Any) -> bytes:
-    """A chart as a PNG whose text reads on light and on dark."""
+    """A chart as a PNG whose text reads on light and on dark; of 256 colours, since a notebook is kept."""
     text = svg(chart).replace("currentColor", MID_TONE)
-    return _packed(require("vl_convert").svg_to_png(text, scale=1.0))
-
-
-def _packed(image: bytes) -> bytes:
-    """The same PNG, a fifth of its size: vl-convert writes for speed, and a notebook is kept (RFC 2083, chunks)."""
-    head, chunks, at = image[:8], [], 8
-    while at < len(image):
-        length = int.from_bytes(image[at : at + 4], "big")
-        chunks.append((image[at + 4 : at + 8], image[at + 8 : at + 8 + length]))
-        at += 12 + length
-    pixels = zlib.compress(zlib.decompress(b"".join(data for kind, data in chunks if kind == b"IDAT")), 9)
-    kept = [*((k, d) for k, d in chunks if k in (b"IHDR", b"pHYs")), (b"IDAT", pixels), (b"IEND", b"")]
-    return head + b"".join(_chunk(kind, data) for kind, data in kept)
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+    large, small = io.BytesIO(require("vl_convert").svg_to_png(text, scale=1.0)), io.BytesIO()
+    Image.open(large).quantize(256, method=Image.Quantize.FASTOCTREE).save(small, "PNG", optimize=True)
+    return small.getvalue()
 
 
 def table_html(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
