@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_poc import processes_of, start, toolkit, wait_until, write_poc
+from tiny_poc import points_of, processes_of, start, toolkit, wait_until, write_poc
 
 from toolkit.deploy.sizing import settings_of
 from toolkit.errors import UsageError
@@ -140,7 +140,8 @@ def test_deploy_refuses_a_run_that_did_not_pass_and_overlays_that_do_not_go_toge
 def test_a_server_killed_in_mid_sweep_keeps_what_was_measured(tmp_path: Path) -> None:
     folder = write_poc(tmp_path / "pocs" / "tiny", candidates=1, loads=3, duration_s=1.5)
     process = start("run", folder, cwd=tmp_path)
-    assert wait_until(lambda: bool(list(tmp_path.glob("runs/tiny/*/trials/*/*/records.npz"))), 90)
+    assert wait_until(lambda: points_of(tmp_path / "runs"), 90)
+    time.sleep(0.5)
     run = run_from_text("latest:tiny", tmp_path / "runs")
     server = next(int(p.name) for p in Path("/proc").glob("[0-9]*") if is_triton_on(p, run))
     before = finished_steps(run)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_poc import start, toolkit, wait_until
+from tiny_poc import points_of, start, toolkit, wait_until
 
 from toolkit.errors import ServerTrouble
 from toolkit.load.null_server import Behaviour, NullServer, null_server
@@ -134,7 +134,7 @@ def test_a_server_that_dies_leaves_the_finished_points_and_the_records_of_the_ot
     with null_server(Behaviour(service_s=0.001)) as doomed:
 
         def kill_later() -> None:
-            assert wait_until(lambda: bool(list(tmp_path.glob("null/*/trials/as-served/*/records.npz"))), 60)
+            assert wait_until(lambda: points_of(tmp_path), 60)
             threading.Timer(1.0, os.kill, (doomed.pid, signal.SIGKILL)).start()
 
         threading.Thread(target=kill_later, daemon=True).start()
