@@ -138,3 +138,27 @@ def test_a_long_queue_costs_no_more_per_request() -> None:
 def test_a_queue_that_cannot_be(field: str, value: float) -> None:
     with pytest.raises(UsageError, match=f"Queue.{field} is"):
         replace(Queue(), **{field: value})
+
+
+@pytest.mark.parametrize("spacing", ["drawn", "many at one moment"])
+def test_batch_by_batch_comes_to_what_event_by_event_does(spacing: str) -> None:
+    draw = np.random.default_rng(3)
+    for seed in range(300):
+        queue = Queue(
+            service_s=float(draw.choice([0.0, 0.5, draw.random()])),
+            row_s=float(draw.choice([0.0, 0.25, draw.random() / 10])),
+            law=("constant", "exponential", "bimodal")[seed % 3],
+            capacity=int(draw.integers(1, 5)),
+            max_batch_size=int(draw.integers(1, 7)),
+            batch_delay_s=float(draw.choice([0.0, 0.5, draw.random()])),
+            seed=seed,
+        )
+        count = int(draw.integers(0, 60))
+        moments = 10 * draw.random(count) if spacing == "drawn" else draw.integers(0, 20, count) / 2
+        arrivals, model, finish = np.sort(moments), QueueModel(queue), np.zeros(count)
+        for request, now_s in enumerate([*arrivals, np.inf]):
+            for done, at_s in model.advance(now_s):
+                finish[done] = at_s
+            if request < count:
+                model.arrive(request, now_s)
+        np.testing.assert_allclose(finish_times_s(queue, arrivals), finish, rtol=0, atol=1e-12, err_msg=repr(queue))

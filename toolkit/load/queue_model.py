@@ -8,6 +8,7 @@ Every call costs a logarithm of what is waiting and running at most, so that a l
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -183,14 +184,18 @@ def _draws_s(queue: Queue) -> Iterator[float]:
 def finish_times_s(queue: Queue, arrivals_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """When each of `arrivals_s` (ascending) is done, on a simulated clock; NaN for one that is refused.
 
-    One server without batches, stall and limit is computed at once (Lindley's recursion), all else event by event.
+    Without stall and limit, one server without batches is computed at once (Lindley's recursion), the others batch by
+    batch; all else goes event by event.
     """
-    if queue.capacity == 1 and queue.max_batch_size == 1 and not queue.stall_s and not queue.max_queue_size:
+    is_plain = not queue.stall_s and not queue.max_queue_size
+    if is_plain and queue.capacity == 1 and queue.max_batch_size == 1:
         service_s = service_times_s(queue, len(arrivals_s), np.random.default_rng(queue.seed)) + queue.row_s
         total_s = np.cumsum(service_s)
         idle_s = np.maximum.accumulate(arrivals_s - total_s + service_s)
         finish_s: NDArray[np.float64] = total_s + idle_s
         return finish_s
+    if is_plain:
+        return np.array(_finishes_s(queue, arrivals_s.tolist()))
     model, finish_s = QueueModel(queue), np.full(len(arrivals_s), np.nan)
     for request, now_s in enumerate(arrivals_s.tolist()):
         for done, at_s in model.advance(now_s):
@@ -198,4 +203,25 @@ def finish_times_s(queue: Queue, arrivals_s: NDArray[np.float64]) -> NDArray[np.
         model.arrive(request, now_s)
     for done, at_s in model.advance(inf):
         finish_s[done] = at_s
+    return finish_s
+
+
+def _finishes_s(queue: Queue, arrivals_s: list[float]) -> list[float]:
+    """What a QueueModel without stall and limit comes to, batch by batch since all arrivals are known.
+
+    Arrivals of one moment come one after the other there: a batch that begins at that moment has those before them.
+    """
+    most, delay_s = queue.max_batch_size, queue.batch_delay_s if queue.max_batch_size > 1 else 0.0
+    free_at_s, draws, finish_s = [-inf] * queue.capacity, _draws_s(queue), list(arrivals_s)
+    first, count = 0, len(arrivals_s)
+    while first < count:
+        due_s = arrivals_s[first] + delay_s
+        full_s = arrivals_s[first + most - 1] if first + most <= count else inf
+        begin_s = max(free_at_s[0], min(due_s, full_s))
+        end = bisect_left(arrivals_s, begin_s, first, min(first + most, count))
+        end = first + most if full_s == begin_s < due_s else max(end, first + 1)
+        done_s = begin_s + next(draws) + queue.row_s * (end - first)
+        heapreplace(free_at_s, done_s)
+        finish_s[first:end] = [done_s] * (end - first)
+        first = end
     return finish_s

@@ -245,5 +245,6 @@ def simulated_percentile_s(chain: Chain, load: Load, q: float) -> float:
     return quantile(np.sort(_simulated(chain, load)), q)
 
 
+@lru_cache(maxsize=64)
 def _simulated(chain: Chain, load: Load) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return latencies_s(chain.stages, load, overhead_s=chain.overhead_s, requests=SIMULATED_REQUESTS)

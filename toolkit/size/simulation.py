@@ -78,22 +78,30 @@ def _closed(stages: Sequence[Queue], clients: int, overhead_s: float, requests: 
             begun += 1
 
     events.sort()
+    next_s = [inf] * len(models)
     while finished < requests:
-        _advance(models, events, completed)
+        _advance(models, next_s, events, completed)
     return begins_s, ends_s
 
 
 def _advance(
-    models: Sequence[QueueModel], events: list[tuple[float, int, int]], completed: Callable[[int, float], None]
+    models: Sequence[QueueModel],
+    next_s: list[float],
+    events: list[tuple[float, int, int]],
+    completed: Callable[[int, float], None],
 ) -> None:
-    """Go on to the next moment at which something happens, and let it happen."""
-    now_s = min(events[0][0] if events else inf, *(model.next_event_s() for model in models))
+    """Go on to the next moment at which something happens, and let it happen. next_s: by stage, when something will."""
+    now_s = min(events[0][0] if events else inf, *next_s)
     for stage, model in enumerate(models):
+        if next_s[stage] > now_s:
+            continue
         for request, at_s in model.advance(now_s):
             if stage + 1 < len(models):
                 heappush(events, (at_s, request, stage + 1))
             else:
                 completed(request, at_s)
+        next_s[stage] = model.next_event_s()
     while events and events[0][0] <= now_s:
         at_s, request, stage = heappop(events)
         models[stage].arrive(request, at_s)
+        next_s[stage] = models[stage].next_event_s()
