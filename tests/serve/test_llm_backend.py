@@ -272,22 +272,32 @@ def test_a_grpc_stream_says_which_response_is_the_last_and_carries_errors(served
     assert "text_input is not valid UTF-8" in str(error)
 
 
+def at_once(served, bodies):
+    """The answers to requests that are all on their way before the first answer is read."""
+    asked = [http.client.HTTPConnection(served.server.endpoint.http, timeout=60) for _ in bodies]
+    for connection in asked:
+        connection.connect()
+    for connection, data in zip(asked, bodies, strict=True):
+        connection.request("POST", "/v2/models/narrow/generate", data)
+    return [(response.status, response.read()) for response in (connection.getresponse() for connection in asked)]
+
+
 def test_more_requests_than_slots_and_queue_are_refused_at_once(served):
     long = GREEDY | {"max_tokens": CONTEXT}
     refused = metric(served.server, "requests_refused", "narrow")
-    # All are on their way before the first answer is read, however slow this process is beside the server.
-    asked = [http.client.HTTPConnection(served.server.endpoint.http, timeout=60) for _ in range(8)]
-    for connection in asked:
-        connection.connect()
-    for connection, prompt in zip(asked, served.prompts, strict=False):
-        connection.request("POST", "/v2/models/narrow/generate", body(prompt, long))
-    answers = [(r.status, r.read()) for r in (connection.getresponse() for connection in asked)]
+    # On a busy machine the server may take them one by one: then once more.
+    for _ in range(30):
+        answers = at_once(served, [body(prompt, long) for prompt in served.prompts[:8]])
+        if any(status == 400 for status, _ in answers):
+            break
     statuses = sorted(status for status, _ in answers)
     # Triton 2.51 gives every error of its generate endpoint the status 400; the code UNAVAILABLE reaches gRPC clients.
     assert set(statuses) == {200, 400}
     assert statuses.count(200) >= 3
     words = next(json.loads(data)["error"] for status, data in answers if status == 400)
-    assert re.fullmatch(r"the queue is full: 1 requests wait and 2 run; try again later \(queue_limit 1\)", words)
+    full = r"the queue is full: (\d) requests wait and (\d) run; try again later \(queue_limit 1\)"
+    found = re.fullmatch(full, words)
+    assert found and int(found[1]) + int(found[2]) == 3  # two slots and one place; a slot may not be taken yet
     assert metric(served.server, "requests_refused", "narrow") - refused == statuses.count(400)
     assert until(lambda: metric(served.server, "slots_in_use", "narrow") == 0)
 
