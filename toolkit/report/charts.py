@@ -143,11 +143,12 @@ def series(alt: Any, names: list[str], width: int) -> dict[str, Any]:
     }
 
 
-def logarithmic(alt: Any, low: float, high: float) -> dict[str, Any]:
-    """The scale and the axis of positive values from `low` to `high`: ticks at 1, 2 and 5 of each power of ten.
+def logarithmic(alt: Any, values: Sequence[float]) -> dict[str, Any]:
+    """The scale and the axis of positive values, with room at both ends: ticks at 1, 2 and 5 of each power of ten.
 
     Beyond three powers at 1 alone. Vega's own would go on to the next power at both ends.
     """
+    low, high = 0.8 * min(values), 1.25 * max(values)
     steps = (1, 2, 5) if high / low < 1e3 else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [v for power in powers for step in steps if low <= (v := step * 10.0**power) <= high]

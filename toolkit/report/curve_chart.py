@@ -97,7 +97,7 @@ def _rate_scale(alt: Any, rows: list[dict[str, Any]]) -> Any:
 def _latency_axis(alt: Any, rows: list[dict[str, Any]], limit_s: float | None) -> dict[str, Any]:
     values = [v for row in rows for v in (row["low"], row["high"])] + ([limit_s * 1e3] if limit_s else [])
     if values and min(values) > 0 and max(values) / min(values) > LOG_RATIO:
-        return logarithmic(alt, min(values) * 0.8, max(values) * 1.25)
+        return logarithmic(alt, values)
     return {"scale": alt.Scale(zero=True, domain=[0, max(values) * 1.12] if values else alt.Undefined)}
 
 

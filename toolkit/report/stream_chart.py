@@ -36,8 +36,8 @@ def _stream_panel(
     own = [row for row in rows if row["metric"] == name]
     x = alt.X("load:N", title=None, sort=list(dict.fromkeys(r["load"] for r in rows)), axis=alt.Axis(labelAngle=-30))
     values = [row[q] for row in own for q in ("p50", "p99")] + ([limit_ms] if limit_ms else [])
-    positive = [v for v in values if v > 0] or [1.0]
-    y = alt.Y("p50:Q", title=f"{name.upper()} (ms)", **logarithmic(alt, min(positive) * 0.8, max(positive) * 1.25))
+    axis = logarithmic(alt, [v for v in values if v > 0] or [1.0])
+    y = alt.Y("p50:Q", title=f"{name.upper()} (ms)", **axis)
     of_candidate = series(alt, names, width)
     base = alt.Chart(alt.Data(values=own)).encode(x=x, y=y, color=of_candidate["color"])
     layers = [
